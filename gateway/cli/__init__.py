@@ -1,0 +1,145 @@
+"""
+The command line of the contract, section 2: one module per group of commands.
+
+A command's module is imported when the command runs, so that `errgate --help` and the health check of a container stay
+fast. A command returns its exit code (none: 0) and raises `Stop` to end with lines on stderr; whatever else goes wrong
+becomes one line there too, never a traceback.
+"""
+
+import os
+import traceback
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import click
+
+from gateway import __version__
+
+from .say import Stop, complain
+
+# Each command: the module that holds it, and its line in `errgate --help`.
+COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "serve": ("serve", "Run the gateway."),
+        "check": ("check", "Validate the settings and print what they mean; binds nothing."),
+        "demo": ("demo", "Run four simulated vendors and the gateway over them: no keys, no files."),
+        "sandbox": ("serve", "Run only the simulated vendors."),
+        "normalize": ("normalize", "Turn one vendor reply into the caller's envelope, offline."),
+        "codes": ("codes", "List the house codes and every vendor's codes."),
+        "schema": ("schema", "Print the JSON Schema of the envelope or of the settings."),
+        "new-key": ("keys", "Print a fresh caller key and its digest."),
+        "hash-key": ("keys", "Read a caller key on stdin and print its digest."),
+        "healthcheck": ("healthcheck", "Ask a running gateway whether it is ready."),
+    }
+)
+
+# What a shell reports for a program that Ctrl-C ended: 128 + SIGINT.
+INTERRUPTED = 130
+
+
+class Commands(click.Group):
+    """The table above as a click group that turns every failure into one line and an exit code."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """List the commands in the order of the contract."""
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the module of this command; None when there is no such command."""
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        module = import_module(f"{__name__}.{COMMANDS[cmd_name][0]}")
+        command: click.Command = getattr(module, cmd_name.replace("-", "_"))
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command of these arguments; a misspelt one is answered with the likely ones."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.NoSuchCommand as unknown:
+            raise click.NoSuchCommand(unknown.command_name, possibilities=COMMANDS, ctx=ctx) from None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands without importing any of them."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+    def main(  # type: ignore[override]  # click's own overloads differ by standalone_mode, which is ours to decide
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        **extra: Any,  # noqa: ANN401  # handed on to click as it came
+    ) -> None:
+        """Run a command and leave the process with its exit code."""
+        del prog_name  # `python -m gateway` is the same command and says the same name
+        # click colours by the terminal alone; NO_COLOR (https://no-color.org) counts when it is set and not empty.
+        if os.environ.get("NO_COLOR"):
+            extra.setdefault("color", False)
+        try:
+            returned = super().main(args, "errgate", **extra | {"standalone_mode": False})
+        except Exception as failed:  # noqa: BLE001  # the last line of defence: a person gets a line, whatever happened
+            lines, exit_code = ending(failed)
+            complain(*lines)
+        else:
+            exit_code = returned if isinstance(returned, int) else 0
+        raise SystemExit(exit_code)
+
+
+def ending(failed: Exception) -> tuple[tuple[str, ...], int]:
+    """How a command ends that raised this: the lines for stderr, and the exit code."""
+    match failed:
+        case Stop():
+            return failed.lines, failed.exit_code
+        case click.Abort():
+            return (), INTERRUPTED
+        case click.ClickException():
+            return (usage(failed),), failed.exit_code
+        case OSError():
+            return (system(failed),), 1
+        case _:
+            return (report(failed),), 1
+
+
+def usage(wrong: click.ClickException) -> str:
+    """One line for a command line that cannot be understood, ending in where to read how it goes."""
+    context = getattr(wrong, "ctx", None)
+    path = context.command_path if context else "errgate"
+    message = " ".join(wrong.format_message().split())
+    return f"{path}: {message} See `{path} --help`."
+
+
+def system(failed: OSError) -> str:
+    """One line for what the operating system refused, with the file if there was one."""
+    thing = f"{failed.filename}: " if failed.filename else ""
+    return f"errgate: {thing}{failed.strerror or failed}"
+
+
+def report(bug: Exception) -> str:
+    """One line for a bug: what was raised, and the place a maintainer needs."""
+    place = traceback.extract_tb(bug.__traceback__)[-1]
+    what = " ".join(f"{type(bug).__name__}: {bug}".split())
+    return f"errgate: a bug in errgate, please report it: {what} ({Path(place.filename).name}:{place.lineno})"
+
+
+@click.group(
+    cls=Commands,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, message="errgate %(version)s")
+@click.pass_context
+def main(ctx: click.Context) -> None:
+    """Put one endpoint and one error envelope in front of vendor APIs.
+
+    Start with `errgate demo`.
+    """
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
