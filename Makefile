@@ -1,0 +1,58 @@
+# All it takes is Python 3.11 or later and make. `make` alone lists the targets.
+
+PYTHON ?= python3
+BIN := .venv/bin
+SOURCES := gateway normalizers tests docs
+
+.PHONY: help demo test check docs lock clean
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
+
+demo: .venv/runtime ## the sandbox vendors and the gateway over them, on loopback; Ctrl-C ends it
+	@exec $(BIN)/errgate demo
+
+test: .venv/dev ## the tests on two cores, with branch coverage; one of them: make test ARGS="-k name --no-cov"
+	$(BIN)/pytest -n 2 --cov $(ARGS)
+
+check: .venv/dev ## format, lint and types, then the tests: what must pass before a push
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/mypy
+	$(MAKE) test
+
+docs: .venv/dev ## writes the generated tables of README.md anew
+	$(BIN)/python docs/generate.py
+
+lock: .venv/lock ## writes the three lock files anew from pyproject.toml
+	$(COMPILE) requirements.lock pyproject.toml
+	$(COMPILE) requirements-dev.lock pyproject.toml --group dev --constraint requirements.lock
+	$(COMPILE) requirements-build.lock --group build
+
+clean: ## removes .venv and everything that tools have left
+	rm -rf .venv build dist *.egg-info .coverage .coverage.* htmlcov .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# --- What stands behind them -----------------------------------------------------------------------------------------
+
+# One lock for every Python from 3.11 on (--universal), without index addresses: each machine has its own.
+COMPILE = $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+	--no-header --no-emit-index-url --no-emit-find-links --output-file
+
+$(BIN)/pip:
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("errgate needs Python 3.11 or later; name one: make PYTHON=python3.12")'
+	$(PYTHON) -m venv .venv
+
+# The checkout itself, as the command .venv/bin/errgate. The pinned build backend makes it without asking an index.
+.venv/runtime: requirements.lock requirements-build.lock pyproject.toml | $(BIN)/pip
+	$(BIN)/pip install --disable-pip-version-check --require-hashes -r requirements.lock -r requirements-build.lock
+	$(BIN)/pip install --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/dev: requirements-dev.lock .venv/runtime
+	$(BIN)/pip install --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@
+
+.venv/lock: | $(BIN)/pip
+	$(BIN)/pip install --disable-pip-version-check 'uv>=0.13,<0.14'
+	@touch $@
