@@ -1,0 +1,81 @@
+"""
+Tries the installed wheel as a user would: the help, the codes, and the demo up to its first envelope and Ctrl-C.
+
+    python try_wheel.py path/to/errgate
+"""
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from contextlib import closing
+from pathlib import Path
+
+# What the command line promises for `errgate demo`, in seconds.
+READY_WITHIN = 5
+# Ctrl-C lets running requests finish; there are none here.
+ENDED_WITHIN = 15
+
+
+def free_port() -> int:
+    """A port that nobody listens on at this moment."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as server:
+        return int(server.getsockname()[1])
+
+
+def run(*command: str) -> str:
+    """The output of a command that must succeed."""
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)  # noqa: S603  # our own command
+    return done.stdout
+
+
+def first_envelope(port: int) -> dict[str, object]:
+    """Asks the demo for a failure of Pixii, and gives back what a caller sees."""
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/pixii/v1/api/jobs/1", headers={"Sandbox-Error": "INSUFFICIENT_CREDITS"}
+    )
+    try:
+        urllib.request.urlopen(request, timeout=10)  # noqa: S310  # loopback
+    except urllib.error.HTTPError as answer:
+        with answer:
+            envelope = json.load(answer)
+    else:
+        sys.exit("the sandbox was asked for INSUFFICIENT_CREDITS and the gateway answered a success")
+    if not isinstance(envelope, dict) or envelope.get("code") != "insufficient_credits":
+        sys.exit(f"the sandbox was asked for INSUFFICIENT_CREDITS and the gateway answered {envelope}")
+    return envelope
+
+
+def try_demo(errgate: str) -> None:
+    """Starts the demo, waits until it is ready, asks once, and ends it by Ctrl-C: exit 0 is the promise."""
+    port, admin_port = free_port(), free_port()
+    start = time.monotonic()
+    demo = subprocess.Popen([errgate, "demo", "--port", str(port), "--admin-port", str(admin_port)])  # noqa: S603  # our own command
+    try:
+        while subprocess.call([errgate, "healthcheck", "--admin-port", str(admin_port)], stderr=subprocess.DEVNULL):  # noqa: S603
+            if demo.poll() is not None or time.monotonic() - start > READY_WITHIN:
+                sys.exit(f"errgate demo was not ready within {READY_WITHIN} s")
+            time.sleep(0.1)
+        ready = time.monotonic() - start
+        envelope = first_envelope(port)
+        demo.send_signal(signal.SIGINT)
+        code = demo.wait(ENDED_WITHIN)
+    finally:
+        demo.kill()
+        demo.wait()
+    print(json.dumps(envelope))  # noqa: T201  # the report of this script
+    print(f"errgate demo: ready after {ready:.1f} s, ended by Ctrl-C with {code}")  # noqa: T201
+    if code != 0:
+        sys.exit(f"errgate demo ended with {code} after Ctrl-C, 0 was promised")
+
+
+if __name__ == "__main__":
+    command = str(Path(sys.argv[1]).resolve())
+    run(command, "--help")
+    if "insufficient_credits" not in run(command, "codes"):
+        sys.exit("errgate codes does not list insufficient_credits")
+    try_demo(command)
