@@ -20,6 +20,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
+import uvloop
 import yaml
 
 from gateway import app, log, settings
@@ -123,15 +124,15 @@ class ThreadGateway(Asking):
         self.admin_socket = serving.bind("127.0.0.1", 0)
         self.address = self.traffic_socket.getsockname()[:2]
         self.admin = self.admin_socket.getsockname()[:2]
-        self.loop = asyncio.new_event_loop()
-        self.stop = asyncio.Event()
+        self.loop = uvloop.new_event_loop()
+        self.stop = serving.Stop()
         self.failure: BaseException | None = None
         self.thread = threading.Thread(target=self._run, name="gateway", daemon=True)
 
     def _run(self) -> None:
         asyncio.set_event_loop(self.loop)
         try:
-            self.loop.run_until_complete(serving.serve(self.app, self.traffic_socket, self.admin_socket, self.stop))
+            self.loop.run_until_complete(serving.serve(self.app, self.traffic_socket, self.admin_socket, stop=self.stop))
         except BaseException as error:  # noqa: BLE001 - carried to the test's own thread
             self.failure = error
         finally:
@@ -151,7 +152,7 @@ class ThreadGateway(Asking):
 
     def __exit__(self, *_: object) -> None:
         if self.thread.is_alive():
-            self.loop.call_soon_threadsafe(self.stop.set)
+            self.loop.call_soon_threadsafe(self.stop.interrupt)
         self.thread.join(PATIENCE)
         for sock in (self.traffic_socket, self.admin_socket):
             sock.close()

@@ -66,15 +66,14 @@ REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,128}")
 POINTER = re.compile(r"#(/.*)?")
 
 # What describes the vendor's body or origin and must not stand on ours: W-105, W-146, W-023.
-FOREIGN = set(
-    """
-    content-encoding content-md5 digest content-digest repr-digest signature signature-input etag
-    last-modified content-location content-disposition accept-ranges expires age transfer-encoding alt-svc
-    strict-transport-security clear-site-data public-key-pins nel report-to reporting-endpoints refresh
-    x-accel-redirect x-sendfile access-control-allow-origin x-powered-by server set-cookie upgrade keep-alive
-    proxy-connection proxy-authenticate trailer te
-    """.split()
-)
+FOREIGN = {
+    "content-encoding", "content-md5", "digest", "content-digest", "repr-digest", "signature",
+    "signature-input", "etag", "last-modified", "content-location", "content-disposition", "accept-ranges",
+    "expires", "age", "transfer-encoding", "alt-svc", "strict-transport-security", "clear-site-data",
+    "public-key-pins", "nel", "report-to", "reporting-endpoints", "refresh", "x-accel-redirect", "x-sendfile",
+    "access-control-allow-origin", "x-powered-by", "server", "set-cookie", "upgrade", "keep-alive",
+    "proxy-connection", "proxy-authenticate", "trailer", "te",
+}  # fmt: skip
 
 
 def check_members(problem: dict[str, Any]) -> None:
