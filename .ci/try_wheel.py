@@ -29,7 +29,7 @@ def free_port() -> int:
 
 def run(*command: str) -> str:
     """The output of a command that must succeed."""
-    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)  # noqa: S603  # our own command
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
     return done.stdout
 
 
@@ -54,9 +54,9 @@ def try_demo(errgate: str) -> None:
     """Starts the demo, waits until it is ready, asks once, and ends it by Ctrl-C: exit 0 is the promise."""
     port, admin_port = free_port(), free_port()
     start = time.monotonic()
-    demo = subprocess.Popen([errgate, "demo", "--port", str(port), "--admin-port", str(admin_port)])  # noqa: S603  # our own command
+    demo = subprocess.Popen([errgate, "demo", "--port", str(port), "--admin-port", str(admin_port)])
     try:
-        while subprocess.call([errgate, "healthcheck", "--admin-port", str(admin_port)], stderr=subprocess.DEVNULL):  # noqa: S603
+        while subprocess.call([errgate, "healthcheck", "--admin-port", str(admin_port)], stderr=subprocess.DEVNULL):
             if demo.poll() is not None or time.monotonic() - start > READY_WITHIN:
                 sys.exit(f"errgate demo was not ready within {READY_WITHIN} s")
             time.sleep(0.1)
@@ -67,8 +67,8 @@ def try_demo(errgate: str) -> None:
     finally:
         demo.kill()
         demo.wait()
-    print(json.dumps(envelope))  # noqa: T201  # the report of this script
-    print(f"errgate demo: ready after {ready:.1f} s, ended by Ctrl-C with {code}")  # noqa: T201
+    print(json.dumps(envelope))
+    print(f"errgate demo: ready after {ready:.1f} s, ended by Ctrl-C with {code}")
     if code != 0:
         sys.exit(f"errgate demo ended with {code} after Ctrl-C, 0 was promised")
 
