@@ -1,4 +1,4 @@
-"""The copies under `tests/data` are the documents that the vendors' tables were written from; nobody edits them here."""
+"""The copies under `tests/data` are the documents that the vendors' tables were written from; nobody edits them."""
 
 import csv
 import hashlib
