@@ -132,7 +132,9 @@ class ThreadGateway(Asking):
     def _run(self) -> None:
         asyncio.set_event_loop(self.loop)
         try:
-            self.loop.run_until_complete(serving.serve(self.app, self.traffic_socket, self.admin_socket, stop=self.stop))
+            self.loop.run_until_complete(
+                serving.serve(self.app, self.traffic_socket, self.admin_socket, stop=self.stop)
+            )
         except BaseException as error:  # noqa: BLE001 - carried to the test's own thread
             self.failure = error
         finally:
