@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # if it reads no file, no clock, no environment and no network.
 PURE = frozenset(
     """
-    __future__ abc base64 binascii bisect codecs collections contextlib copy dataclasses datetime decimal email enum
+    __future__ abc base64 binascii bisect calendar codecs collections contextlib copy dataclasses datetime decimal email enum
     fractions functools hashlib html http.HTTPStatus itertools json math numbers operator re string struct textwrap
     types typing unicodedata urllib.parse
     """.split()  # noqa: SIM905  (a paragraph of names, not forty lines)
@@ -51,7 +51,7 @@ DOORS = {
     "redis": ("gateway.limits.redis",),
     "jinja2": ("gateway.pages",),
     # W-152: the forwarding path speaks ASGI messages; Starlette carries our own endpoints and the simulators.
-    "starlette": ("gateway.app", "gateway.admin", "gateway.pages", "gateway.sandbox"),
+    "starlette": ("gateway.app", "gateway.own", "gateway.admin", "gateway.pages", "gateway.sandbox"),
     "gateway.sandbox": ("gateway.cli", "gateway.sandbox"),
 }
 # Type aliases of ASGI, no behaviour.
