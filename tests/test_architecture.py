@@ -20,9 +20,9 @@ ROOT = Path(__file__).resolve().parent.parent
 # if it reads no file, no clock, no environment and no network.
 PURE = frozenset(
     """
-    __future__ abc base64 binascii bisect calendar codecs collections contextlib copy dataclasses datetime decimal email enum
-    fractions functools hashlib html http.HTTPStatus itertools json math numbers operator re string struct textwrap
-    types typing unicodedata urllib.parse
+    __future__ abc base64 binascii bisect calendar codecs collections contextlib copy dataclasses datetime
+    decimal email enum fractions functools hashlib html http.HTTPStatus itertools json math numbers operator re
+    string struct textwrap types typing unicodedata urllib.parse
     """.split()  # noqa: SIM905  (a paragraph of names, not forty lines)
 )
 # The door of `normalizers` may ask the installed packages for vendors, once, when it is told to.
