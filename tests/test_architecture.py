@@ -58,7 +58,7 @@ DOORS = {
 OPEN_TO_ALL = ("starlette.types",)
 
 # Rule 4: outermost first. What is not named stands between proxy and settings.
-LAYERS = (("__main__",), ("cli",), ("server",), ("app", "admin", "reload"), ("proxy",), (), ("settings",))
+LAYERS = (("__main__",), ("cli",), ("server",), ("app", "own", "admin", "reload"), ("proxy",), (), ("settings",))
 BETWEEN = LAYERS.index(())
 
 # What decodes, buffers or trusts where the gateway must pass bytes; each with the rule it would break.
