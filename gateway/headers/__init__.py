@@ -1,0 +1,28 @@
+"""
+Which headers cross the gateway. Pure.
+
+`framing` reads what a request's head says about itself and refuses what can be read in two ways; `request` is the way
+to the vendor; `reply` the way back to the caller; `location` where a redirect leads; `names` the lists they share.
+"""
+
+from .framing import BARE, Framing, read_framing, refuse_content
+from .location import Base
+from .names import Header
+from .reply import ToCaller, errgate_fields, proxy_status, to_annotated, to_problem
+from .request import ToVendor, max_forwards
+
+__all__ = [
+    "BARE",
+    "Base",
+    "Framing",
+    "Header",
+    "ToCaller",
+    "ToVendor",
+    "errgate_fields",
+    "max_forwards",
+    "proxy_status",
+    "read_framing",
+    "refuse_content",
+    "to_annotated",
+    "to_problem",
+]

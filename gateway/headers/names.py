@@ -1,0 +1,92 @@
+"""
+The lists of names, and the two questions both directions ask: what did `Connection` nominate, is a value clean.
+
+Names are lower-case bytes, as ASGI has them.
+"""
+
+from collections.abc import Iterable
+
+Header = tuple[bytes, bytes]
+
+# RFC 9110 section 7.6.1 and the Proxy-* of section 11.7 (W-023); `Proxy` alone is httpoxy (CVE-2016-5385).
+HOP_BY_HOP = frozenset(
+    {
+        b"connection",
+        b"http2-settings",
+        b"keep-alive",
+        b"proxy",
+        b"proxy-authenticate",
+        b"proxy-authentication-info",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    }
+)
+
+# Where a key may be: read by us from a caller, or put there by us for a vendor.
+CREDENTIALS = frozenset({b"authorization", b"x-api-key"})
+
+# Contract 15: nothing of tracing goes to a vendor.
+TRACING = frozenset(
+    {b"b3", b"baggage", b"sentry-trace", b"traceparent", b"tracestate", b"uber-trace-id", b"x-request-id"}
+)
+
+# W-146: what acts on our origin, or on the ingress in front of us.
+OURS_TO_SAY = frozenset(
+    {
+        b"alt-svc",
+        b"clear-site-data",
+        b"nel",
+        b"refresh",
+        b"report-to",
+        b"reporting-endpoints",
+        b"server",
+        b"strict-transport-security",
+        b"x-lighttpd-send-file",
+        b"x-powered-by",
+        b"x-sendfile",
+    }
+)
+OURS_TO_SAY_PREFIXES = (b"access-control-", b"public-key-pins", b"x-accel-")
+
+# What is computed over the body's bytes, and is wrong once they change (W-105, contract 9).
+OVER_THE_BODY = frozenset(
+    {b"content-digest", b"content-md5", b"digest", b"etag", b"repr-digest", b"signature", b"signature-input"}
+)
+
+# RFC 9110 section 5.5: every control but the tab. Each of the first three could end the field.
+LINE_BREAKING = b"\r\n\x00"
+_CONTROLS = bytes({*range(0x20), 0x7F} - {0x09})
+
+# What nearly every request says, so that nearly no list is parsed.
+_PLAIN_CONNECTION = frozenset({b"", b"close", b"keep-alive", b"Keep-Alive"})
+NOTHING: frozenset[bytes] = frozenset()
+
+
+def nominated(lines: Iterable[bytes]) -> frozenset[bytes]:
+    """The fields that every `Connection` line together names as its own (W-022)."""
+    names = {
+        option.strip(b" \t").lower() for line in lines if line not in _PLAIN_CONNECTION for option in line.split(b",")
+    }
+    return frozenset(names - {b"", b"close", b"keep-alive"}) if names else NOTHING
+
+
+def elements(value: bytes) -> list[bytes]:
+    """The elements of a comma-separated list; empty ones do not count (RFC 9110 section 5.6.1.2)."""
+    return [element for element in (part.strip(b" \t") for part in value.split(b",")) if element]
+
+
+def is_clean(value: bytes) -> bool:
+    """Whether no control stands in the value (W-052)."""
+    return len(value) == len(value.translate(None, _CONTROLS))
+
+
+def without_controls(headers: list[Header]) -> list[Header]:
+    """The headers without those whose value holds a control."""
+    # All at once first: a loop only where there is something to find.
+    if is_clean(b"".join([value for _, value in headers])):
+        return headers
+    return [header for header in headers if is_clean(header[1])]
