@@ -1,0 +1,21 @@
+"""The settings file: models of every key, and `load`, whose every message names file, line and key."""
+
+from .faults import SettingsError
+from .limits import LimitSettings
+from .load import load, loads
+from .models import CallerSettings, Settings
+from .normalizer import RouteSettings
+from .vendors import Credential, Timeouts, VendorSettings
+
+__all__ = [
+    "CallerSettings",
+    "Credential",
+    "LimitSettings",
+    "RouteSettings",
+    "Settings",
+    "SettingsError",
+    "Timeouts",
+    "VendorSettings",
+    "load",
+    "loads",
+]

@@ -1,0 +1,49 @@
+"""
+What is wrong with a settings file: one line per fault, in the order of the file.
+
+    errgate.yaml:12: vendors.pixii.timeout: unknown key; did you mean "timeouts"?
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+KeyPath: TypeAlias = tuple[str | int, ...]
+Place: TypeAlias = tuple[int, int]  # line and column, from 1
+
+START: Place = (1, 1)
+
+
+class SettingsError(Exception):
+    """The settings cannot be used; `faults` has a line for each reason."""
+
+    def __init__(self, faults: Iterable[str]) -> None:
+        self.faults = list(faults)
+        super().__init__("\n".join(self.faults))
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that is wrong: with which key, what, and the mend."""
+
+    path: KeyPath
+    text: str
+    # What else was read to find it: a fault of those keys explains this one.
+    about: tuple[KeyPath, ...] = ()
+    # Where it stands, where that is not the key's own place.
+    place: Place | None = None
+
+    def explained_by(self, broken: Iterable[KeyPath]) -> bool:
+        """Whether another fault, at or above a key that this one is about, explains it."""
+        return any(path[: len(other)] == other for other in broken for path in (self.path, *self.about))
+
+
+def dotted(path: KeyPath) -> str:
+    """Write a path as a person does: vendors.pixii.routes[0].path."""
+    text = "".join(f"[{step}]" if isinstance(step, int) else f".{printable(step)}" for step in path)
+    return text.removeprefix(".")
+
+
+def printable(text: str) -> str:
+    """Keep a message on its one line, whatever a key is called."""
+    return text if text.isprintable() else text.encode("unicode_escape").decode("ascii")

@@ -1,0 +1,149 @@
+"""
+Plain values into the models; pydantic's errors into sentences with a mend.
+
+What is wrong is taken out, or filled in where it is required, until the rest validates: the checks of combinations then
+see all that is right.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from .faults import Fault, KeyPath
+from .models import Settings
+from .values import MAPPING, WORD, shown, suggestion
+
+# Steps of pydantic's path that no file has: the branch of a union, and "it is the key itself".
+STEPS_OF_OURS = frozenset({WORD, MAPPING, "[key]"})
+
+# Stand-ins for required keys that are missing or wrong, so that their siblings can still be checked.
+STAND_INS: Mapping[str, object] = {
+    "base_url": "https://stand-in.invalid",
+    "name": "stand-in",
+    "path": "/stand-in",
+    "header": "X-Stand-In",
+    "value": "stand-in",
+    "key_sha256": "0" * 64,
+    "failures": 1,
+    "open_for": "1s",
+    "house": "conflict",
+    "at": "/stand-in",
+    "equals": "stand-in",
+    "list": "/stand-in",
+    "route": "stand-in",
+}
+EXAMPLES = {
+    "base_url": "write the vendor's URL, as in https://api.example.com",
+    "key_sha256": "write the digests of the caller's keys; `errgate new-key` makes one",
+}
+
+
+def _at_least(error: ErrorDetails) -> str:
+    return f"must be at least {error['ctx']['ge']}, not {shown(error['input'])}"
+
+
+def _at_most(error: ErrorDetails) -> str:
+    return f"must be at most {error['ctx']['le']}, not {shown(error['input'])}"
+
+
+def _missing(error: ErrorDetails) -> str:
+    key = str(error["loc"][-1])
+    return f"is missing; {EXAMPLES.get(key, 'add it')}"
+
+
+SENTENCES: Mapping[str, Callable[[ErrorDetails], str]] = {
+    "missing": _missing,
+    "value_error": lambda error: str(error["ctx"]["error"]),
+    "literal_error": lambda error: (
+        f"must be {error['ctx']['expected'].replace(chr(39), '')}, not {shown(error['input'])}"
+    ),
+    "string_type": lambda error: f"must be text, not {shown(error['input'])}; put it in quotes",
+    "int_type": lambda error: f"must be a whole number, not {shown(error['input'])}",
+    "bool_type": lambda error: f"must be true or false, not {shown(error['input'])}",
+    "greater_than_equal": _at_least,
+    "less_than_equal": _at_most,
+    "too_short": lambda _: "must have at least one entry",
+    "tuple_type": lambda _: "must be a list, as in [a, b]",
+    "path_type": lambda _: "must be the path of a file",
+    **dict.fromkeys(("model_type", "dict_type", "mapping_type"), lambda _: "must be a mapping, as in {key: value}"),
+}
+
+
+def validate(data: object, directory: Path) -> tuple[Settings, list[Fault], list[KeyPath]]:
+    """
+    Build the settings out of all that is right; the faults of the rest, and the keys they are about.
+
+    `data` is used up; `directory` is where relative file names begin.
+    """
+    if not isinstance(data, dict):
+        return Settings(), [Fault((), "must be a mapping that begins with a key, as in vendors:")], [()]
+    faults: list[Fault] = []
+    broken: list[KeyPath] = []
+    while True:
+        try:
+            return Settings.model_validate(data, context={"directory": directory}), faults, broken
+        except ValidationError as refused:
+            errors = [(_path(error["loc"], data), error) for error in refused.errors(include_url=False)]
+        # The first round finds everything; later ones only meet the holes that it left.
+        if not broken:
+            faults = [Fault(path, _sentence(path, error)) for path, error in errors]
+        for path, error in errors:
+            broken.append(path)
+            _mend(data, path, missing=error["type"] == "missing")
+
+
+def _path(steps: KeyPath, data: Any) -> KeyPath:
+    """Turn pydantic's path into the file's: without its own steps, and without [0] where one stands for a list."""
+    path: list[str | int] = []
+    for step in steps:
+        if step in STEPS_OF_OURS or (isinstance(step, int) and not isinstance(data, list)):
+            continue
+        path.append(step)
+        if isinstance(data, list):
+            data = data[int(step)]
+        elif isinstance(data, dict):
+            data = data.get(step)
+    return tuple(path)
+
+
+def _sentence(path: KeyPath, error: ErrorDetails) -> str:
+    if error["type"] == "extra_forbidden":
+        known = sorted(keys_at(Settings, path[:-1]))
+        return f"unknown key{suggestion(str(path[-1]), known) or '; known here: ' + ', '.join(known)}"
+    tell = SENTENCES.get(error["type"])
+    return tell(error) if tell else f"cannot be used: {error['msg']}"
+
+
+def keys_at(kind: object, path: KeyPath) -> frozenset[str]:
+    """Tell the keys of the mapping at this path, by the models' own annotations."""
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        if not path:
+            return frozenset(kind.model_fields)
+        field = kind.model_fields.get(str(path[0]))
+        return keys_at(field.annotation, path[1:]) if field else frozenset()
+    inside = get_args(kind)
+    if path and get_origin(kind) is Mapping:
+        return keys_at(inside[1], path[1:])
+    if get_origin(kind) is tuple:
+        # One mapping may stand for a list of one.
+        return keys_at(inside[0], path[1:] if path and isinstance(path[0], int) else path)
+    return frozenset[str]().union(*(keys_at(branch, path) for branch in inside))
+
+
+def _mend(data: Any, path: KeyPath, *, missing: bool) -> None:
+    """Take out what is wrong, with the list it is in; a required key that is missing gets its stand-in."""
+    *above, last = path
+    parent = data
+    for step in above:
+        if not isinstance(parent, dict | list) or (isinstance(parent, dict) and step not in parent):
+            return
+        parent = parent[step]
+    if not isinstance(parent, dict):
+        _mend(data, tuple(above), missing=False)
+    elif missing and last in STAND_INS:
+        parent[last] = STAND_INS[str(last)]
+    else:
+        parent.pop(last, None)
