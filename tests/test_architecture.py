@@ -138,7 +138,11 @@ def impure(module: Module) -> Iterator[tuple[int, str]]:
             yield line, f"normalizers is pure and imports {name} (rule 1)"
     for node in ast.walk(module.tree):
         match node:
-            case ast.Call(func=ast.Attribute(attr=attribute)) if attribute in CLOCKS:
+            case ast.Call(
+                func=ast.Attribute(
+                    value=ast.Name(id="datetime" | "date") | ast.Attribute(attr="datetime" | "date"), attr=attribute
+                )
+            ) if attribute in CLOCKS:
                 yield node.lineno, f"normalizers has no clock and calls {attribute}() (rule 1)"
             case ast.Call(func=ast.Name(id=name)) if name in WORLD:
                 yield node.lineno, f"normalizers does no I/O and calls {name}() (rule 1)"
@@ -250,6 +254,7 @@ BREACHES = [
     ("normalizers/pixii.py", "from gateway import metrics", "imports gateway.metrics"),
     ("normalizers/_reply.py", "from importlib import metadata", "imports importlib.metadata"),
     ("normalizers/_reply.py", "from datetime import datetime\ndatetime.now()", "calls now()"),
+    ("normalizers/_reply.py", "import datetime\ndatetime.date.today()", "calls today()"),
     ("normalizers/_reply.py", "print('x')", "calls print()"),
     ("gateway/proxy.py", "if vendor == 'pixii':\n    pass", "compares with 'pixii'"),
     ("gateway/proxy.py", "if vendor in {'apixo', 'pixee'}:\n    pass", "compares with 'apixo'"),
