@@ -1,0 +1,105 @@
+"""What is known of one request, and the one place where it is counted and logged: once, at its end (W-131)."""
+
+import logging
+import time
+from dataclasses import dataclass, field
+
+from normalizers import Fault, Problem
+
+from . import log
+from .metrics import NO_VENDOR, OTHER_ROUTE, Outcome, VendorMetrics
+from .upstream import Call
+
+OUTCOMES = {
+    Fault.CALLER: Outcome.CALLER_FAULT,
+    Fault.OPERATOR: Outcome.OPERATOR_FAULT,
+    Fault.VENDOR: Outcome.VENDOR_FAULT,
+}
+
+
+@dataclass(slots=True)
+class Access:
+    """
+    The running notes on one request.
+
+    Mutable state of the request: each step of the path writes what it learned; `finish` reads it once.
+    """
+
+    metrics: VendorMetrics
+    method: str
+    request_id: str
+    began_at: float = field(default_factory=time.perf_counter)
+    vendor: str = NO_VENDOR
+    route: str = OTHER_ROUTE
+    caller: str = "none"
+    trace_id: str | None = None
+    status: int | None = None
+    vendor_status: int | None = None
+    problem: Problem | None = None
+    instance: str | None = None
+    outcome: Outcome | None = None
+    job_codes: str | None = None
+    reason: str | None = None
+    answered_at: float | None = None
+    bytes_in: int = 0
+    bytes_out: int = 0
+    call: Call | None = None
+
+    def finish(self, *, logged: bool) -> None:
+        """Count the request and write its line."""
+        now = time.perf_counter()
+        outcome = self._outcome()
+        metrics, call = self.metrics, self.call
+        metrics.request(self.route, self.method, self.status, outcome)
+        metrics.caller(self.caller, outcome)
+        metrics.duration(self.route, now - self.began_at)
+        vendor_seconds = None
+        if call is not None and call.sent_at is not None:
+            vendor_seconds = (call.head_at or now) - call.sent_at
+            metrics.vendor_duration(self.route, vendor_seconds)
+            metrics.queue.observe((call.connected_at or now) - call.began_at)
+        if self.answered_at is not None:
+            waited = 0.0 if call is None else (call.head_at or self.answered_at) - call.began_at
+            metrics.overhead.observe(max(0.0, self.answered_at - self.began_at - waited))
+        if self.vendor_status is not None:
+            metrics.reply(self.vendor_status)
+        if self.reason is not None:
+            metrics.no_reply(self.reason)
+        if self.problem is not None:
+            metrics.error(self.problem)
+        if logged:
+            self._write(outcome, now - self.began_at, vendor_seconds)
+
+    def _outcome(self) -> Outcome:
+        if self.outcome is not None:
+            return self.outcome
+        return Outcome.OK if self.problem is None else OUTCOMES[self.problem.code.fault]
+
+    def _write(self, outcome: Outcome, seconds: float, vendor_seconds: float | None) -> None:
+        problem = self.problem
+        error = None if problem is None else problem.vendor_error
+        log.event(
+            logging.INFO,
+            "request",
+            vendor=self.vendor,
+            route=self.route,
+            caller=self.caller,
+            method=self.method[:32],
+            status=self.status,
+            vendor_status=self.vendor_status,
+            code=None if problem is None else problem.code.code,
+            vendor_code=None if error is None else error.code,
+            source=None if problem is None else problem.source.value,
+            rule=None if problem is None else problem.rule or None,
+            reason=self.reason,
+            job_codes=self.job_codes,
+            outcome=outcome.value,
+            duration_seconds=round(seconds, 6),
+            vendor_seconds=None if vendor_seconds is None else round(vendor_seconds, 6),
+            bytes_in=self.bytes_in,
+            bytes_out=self.bytes_out,
+            retries=0,
+            request_id=self.request_id,
+            instance=self.instance,
+            trace_id=self.trace_id,
+        )

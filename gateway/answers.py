@@ -1,0 +1,118 @@
+"""
+What goes back to the caller: a problem, a whole body, or a stream; one head at the most (contract 10).
+
+Once a byte of an answer is out nothing can be rewritten: what breaks then is cut, so that it cannot look whole (W-153).
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterable, Sequence
+from email.utils import formatdate
+
+from starlette.types import Send
+
+from normalizers import Problem
+
+from . import identity, problems
+from .access import Access
+from .headers import Header, proxy_status
+from .metrics import Outcome
+from .problems import Refused
+from .settings import Settings
+from .streams import CallerGone, Presence
+from .upstream import Cut
+
+
+class Clock:
+    """The `Date` of now, formatted once a second. Mutable state: the last one."""
+
+    def __init__(self) -> None:
+        self._second = 0
+        self._date = b""
+
+    def date(self) -> bytes:
+        """The current date as RFC 9110 section 5.6.7 writes it."""
+        second = int(time.time())
+        if second != self._second:
+            self._second, self._date = second, formatdate(second, usegmt=True).encode("ascii")
+        return self._date
+
+
+CLOCK = Clock()
+
+
+class Answer:
+    """
+    The answer to one request.
+
+    Mutable state: `begun`, set when the head goes out.
+    """
+
+    def __init__(self, settings: Settings, access: Access, presence: Presence, send: Send) -> None:
+        self._settings = settings
+        self._access = access
+        self._presence = presence
+        self._send = send
+        self.begun = False
+
+    async def refusal(self, refused: Refused, *, close: bool) -> None:
+        """Answer with a problem of our own; `close`: the request was not read to its end (W-056)."""
+        headers = [
+            *refused.headers,
+            (b"date", CLOCK.date()),
+            proxy_status(self._settings.server.name, error=refused.proxy_error),
+        ]
+        if close or refused.close:
+            headers.append((b"connection", b"close"))
+        await self.problem(refused.problem, headers)
+
+    async def problem(self, problem: Problem, kept: Sequence[Header]) -> None:
+        """Answer with a problem; `kept`: what else stands in the head."""
+        access = self._access
+        access.problem = problem
+        access.instance = identity.instance()
+        body = problem.encode(
+            base_uri=self._settings.problems.base_uri, instance=access.instance, request_id=access.request_id
+        )
+        headers = problems.headers_of(problem, request_id=access.request_id.encode("ascii"))
+        headers.extend(kept)
+        headers.append((b"content-length", b"%d" % len(body)))
+        await self.whole(problem.code.status, headers, body)
+
+    async def whole(self, status: int, headers: Sequence[Header], body: bytes) -> None:
+        """Answer with a body that is here."""
+        await self._head(status, headers)
+        await self._last(body)
+
+    async def stream(self, status: int, headers: Sequence[Header], chunks: AsyncIterable[bytes]) -> None:
+        """
+        Send what arrives as it arrives, waiting for the caller to take it.
+
+        Between two chunks the vendor may pause for `idle`, which its engine keeps; the caller for `write_idle`.
+        """
+        await self._head(status, headers)
+        write_idle = self._settings.server.timeouts.write_idle
+        try:
+            async for chunk in chunks:
+                try:
+                    async with asyncio.timeout(write_idle):
+                        await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
+                except TimeoutError as error:
+                    raise CallerGone from error
+                self._access.bytes_out += len(chunk)
+        except Cut as cut:
+            self._access.outcome = Outcome.ABORTED
+            self._access.reason = cut.reason.rfc9209
+            return
+        await self._last(b"")
+
+    async def _head(self, status: int, headers: Sequence[Header]) -> None:
+        self.begun = True
+        self._access.status = status
+        self._access.answered_at = time.perf_counter()
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+
+    async def _last(self, body: bytes) -> None:
+        self._access.bytes_out += len(body)
+        self._presence.answered()
+        await self._send({"type": "http.response.body", "body": body, "more_body": False})

@@ -1,0 +1,240 @@
+"""
+Everything that the requests to one vendor need, made once when the settings come into force.
+
+A `Runtime` is one generation of the settings: requests that run keep theirs when a reload brings the next one.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import MappingProxyType
+from urllib.parse import urlsplit
+
+from normalizers import HouseCode, Route, Routes, Scrubber, Vendor
+
+from .addresses import Proxies
+from .callers import Callers
+from .headers import Header, ToCaller, ToVendor
+from .headers.location import Base
+from .jobs import RecentJobs
+from .metrics import OTHER_ROUTE, Metrics, VendorMetrics
+from .problems import refuse
+from .settings import Credential, Settings, Timeouts, VendorSettings
+from .upstream import Upstream
+from .upstream.httpx import HttpxUpstream
+
+# What no route matches; it is no route of any vendor's.
+OTHER = Route(name=OTHER_ROUTE, methods=frozenset(), paths=())
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """One vendor, ready for its requests."""
+
+    name: str
+    settings: VendorSettings
+    vendor: Vendor
+    routes: Routes
+    timeouts: Mapping[str, Timeouts]
+    base_path: bytes
+    upstream: Upstream
+    dialling: tuple[object, ...]
+    to_vendor: ToVendor
+    to_caller: ToCaller
+    metrics: VendorMetrics
+    scrub: Scrubber
+    passthrough: bool
+    max_request_body: int
+    checked_routes: frozenset[str]
+
+
+class Runtime:
+    """
+    One generation of the settings.
+
+    Mutable state: `in_flight`, the requests that run on it; when the last one of a retired generation ends, the
+    connections that the next generation did not take over are closed.
+    """
+
+    def __init__(self, settings: Settings, metrics: Metrics, *, before: "Runtime | None" = None) -> None:
+        self.settings = settings
+        self.metrics = metrics
+        self.callers = Callers(settings.callers)
+        self.proxies = Proxies(map(str, settings.server.trusted_proxies))
+        self.jobs = before.jobs if before is not None else RecentJobs()
+        self.in_flight = 0
+        self._retired: list[Upstream] | None = None
+        contexts: dict[tuple[object, ...], ssl.SSLContext] = {}
+        old = before.lanes if before is not None else {}
+        self.lanes: Mapping[str, Lane] = MappingProxyType(
+            {
+                name: _lane(name, vendor, settings, metrics, old.get(name), contexts)
+                for name, vendor in settings.vendors.items()
+            }
+        )
+        self.addresses = Addresses(settings)
+        self.errors: Mapping[str, str] = {
+            name: caller.errors
+            for name, caller in (settings.callers.items() if isinstance(settings.callers, Mapping) else ())
+            if caller.errors is not None
+        }
+
+    def following(self, settings: Settings) -> "Runtime":
+        """The next generation; it takes over the connections to vendors whose dialling did not change."""
+        return Runtime(settings, self.metrics, before=self)
+
+    def enter(self) -> None:
+        """One more request runs on this generation."""
+        self.in_flight += 1
+
+    def leave(self) -> None:
+        """A request of this generation has ended."""
+        self.in_flight -= 1
+        if self._retired and self.in_flight == 0:
+            self._close_retired()
+
+    def retire(self, following: "Runtime") -> None:
+        """Another generation is in force: close what it did not take over, once nobody needs it."""
+        kept = {id(lane.upstream) for lane in following.lanes.values()}
+        self._retired = [lane.upstream for lane in self.lanes.values() if id(lane.upstream) not in kept]
+        if self.in_flight == 0:
+            self._close_retired()
+
+    def _close_retired(self) -> None:
+        for upstream in self._retired or ():
+            closing = asyncio.ensure_future(upstream.aclose())
+            # The loop holds tasks weakly: this one must live until it is done.
+            CLOSING.add(closing)
+            closing.add_done_callback(CLOSING.discard)
+        self._retired = None
+
+    async def aclose(self) -> None:
+        """Close every connection to every vendor."""
+        for lane in self.lanes.values():
+            await lane.upstream.aclose()
+
+
+class Addresses:
+    """Whose request it is, by its `Host`: one of ours, a vendor's own, or nobody's."""
+
+    __slots__ = ("_any", "_ours", "_vendors")
+
+    def __init__(self, settings: Settings) -> None:
+        self._ours = frozenset(host.lower().encode() for host in settings.server.hosts)
+        self._vendors = {
+            host.lower().encode(): name for name, vendor in settings.vendors.items() for host in vendor.hosts
+        }
+        self._any = not self._ours and not self._vendors
+
+    def vendor_of(self, headers: Sequence[Header]) -> str | None:
+        """The vendor whose own Host this is; None where the path names one. Raises `Refused`: 421, nobody's."""
+        if self._any:
+            return None
+        host = next((value.lower() for name, value in headers if name == b"host"), b"")
+        # An authority that is configured without a port stands for every port.
+        bare = host.rpartition(b":")[0] if host.rpartition(b":")[2].isdigit() else host
+        vendor = self._vendors.get(host) or self._vendors.get(bare)
+        if vendor is None and self._ours and host not in self._ours and bare not in self._ours:
+            raise refuse(HouseCode.MISDIRECTED_REQUEST, "The request names an authority that is not this gateway's.")
+        return vendor
+
+
+CLOSING: set["asyncio.Future[None]"] = set()
+
+
+def _lane(
+    name: str,
+    settings: VendorSettings,
+    whole: Settings,
+    metrics: Metrics,
+    old: Lane | None,
+    contexts: dict[tuple[object, ...], ssl.SSLContext],
+) -> Lane:
+    # Its name in paths, envelopes and labels is the one it has in the settings.
+    vendor = replace(settings.vendor, name=name)
+    passthrough = settings.credential == "passthrough"
+    credential = settings.credential if isinstance(settings.credential, Credential) else None
+    secret = "" if credential is None else credential.value.get_secret_value()
+    dialling = _dialling(settings)
+    upstream = old.upstream if old is not None and old.dialling == dialling else _upstream(settings, contexts)
+    names = [*dict.fromkeys(route.name for route in vendor.routes), OTHER_ROUTE]
+    counted = VendorMetrics(metrics, name)
+    counted.prepare(vendor, own_credential=passthrough, routes=names)
+    counted.observe_connections(upstream.connections)
+    return Lane(
+        name=name,
+        settings=settings,
+        vendor=vendor,
+        routes=Routes(vendor.routes),
+        timeouts={route: settings.timeouts_for(route) for route in names},
+        base_path=urlsplit(settings.base_url).path.encode("ascii"),
+        upstream=upstream,
+        dialling=dialling,
+        to_vendor=ToVendor(
+            authority=settings.authority,
+            name=whole.server.name,
+            credential=settings.credential if credential is None else (credential.header, secret),
+            cookies=settings.forward.cookies,
+            trace=settings.forward.trace,
+        ),
+        to_caller=ToCaller(
+            Base(scheme=settings.scheme, authority=settings.authority, path=settings.base_path),
+            cookies=settings.forward.cookies,
+            request_id_headers=vendor.places.request_id_headers,
+        ),
+        metrics=counted,
+        scrub=Scrubber([secret] if secret else []),
+        passthrough=passthrough,
+        max_request_body=settings.max_request_body or whole.server.max_request_body,
+        checked_routes=frozenset(rule.route for rule in vendor.errors_in_success),
+    )
+
+
+def _dialling(settings: VendorSettings) -> tuple[object, ...]:
+    """What makes a connection to this vendor what it is; with the same, one may be used on."""
+    tls = settings.tls
+    return (
+        settings.base_url,
+        settings.max_connections,
+        settings.proxy and settings.proxy.get_secret_value(),
+        settings.http2,
+        tls.server_name,
+        *_tls_key(settings),
+    )
+
+
+def _tls_key(settings: VendorSettings) -> tuple[object, ...]:
+    """The TLS material by content, so that a renewed certificate is a new one."""
+    tls = settings.tls
+    files = (tls.ca, tls.certificate, tls.key)
+    return (settings.http2, *(None if file is None else Path(file).read_bytes() for file in files))
+
+
+def _upstream(settings: VendorSettings, contexts: dict[tuple[object, ...], ssl.SSLContext]) -> Upstream:
+    key = _tls_key(settings)
+    if key not in contexts:
+        contexts[key] = _context(settings)
+    return HttpxUpstream(
+        settings.base_url,
+        max_connections=settings.max_connections,
+        tls=contexts[key],
+        server_name=settings.tls.server_name,
+        proxy=None if settings.proxy is None else settings.proxy.get_secret_value(),
+        http2=settings.http2,
+    )
+
+
+def _context(settings: VendorSettings) -> ssl.SSLContext:
+    """A verifying client context; the environment's key log is not obeyed."""
+    tls = settings.tls
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if tls.ca is None:
+        context.load_default_certs()
+    else:
+        context.load_verify_locations(tls.ca)
+    if tls.certificate is not None:
+        context.load_cert_chain(tls.certificate, tls.key)
+    return context

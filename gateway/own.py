@@ -1,0 +1,111 @@
+"""
+The gateway's own endpoints on the traffic port, below `/-/` (contract 4): health, readiness, the house codes as JSON.
+
+A refusal here is an envelope like any other, but it is not counted: `/-/` is not traffic.
+"""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import Scope
+
+from normalizers import HouseCode, Problem, Source, Vendor
+
+from . import identity, problems
+from .headers import proxy_status
+
+if TYPE_CHECKING:
+    from .app import Gateway
+
+
+def is_own(scope: Scope) -> bool:
+    """Whether a path is the gateway's own; decided on the raw path, like everything else (W-058, W-163)."""
+    path: bytes = scope["raw_path"]
+    root = scope.get("root_path", "")
+    if root:
+        path = path.removeprefix(root.encode())
+    return path.startswith(b"/-/") or path == b"/-"
+
+
+def routes(gateway: "Gateway") -> list[Route]:
+    """The endpoints of the traffic port."""
+
+    async def problem_index(_: Request) -> Response:
+        return JSONResponse({"problems": [facts(gateway, house) for house in HouseCode]})
+
+    async def problem_page(request: Request) -> Response:
+        code = request.path_params["code"]
+        house = next((house for house in HouseCode if house.code == code), None)
+        if house is None:
+            return refusal(
+                gateway, request, HouseCode.NOT_FOUND, "No house code has that name; /-/problems lists them."
+            )
+        return JSONResponse(facts(gateway, house))
+
+    async def nothing(request: Request) -> Response:
+        return refusal(gateway, request, HouseCode.NOT_FOUND, "The gateway has nothing at this path below /-/.")
+
+    return [
+        *health(gateway),
+        Route("/-/problems", problem_index),
+        Route("/-/problems/{code}", problem_page),
+        Route("/-/{rest:path}", nothing, methods=None),
+        Route("/-", nothing, methods=None),
+    ]
+
+
+def health(gateway: "Gateway") -> list[Route]:
+    """The two probes, on both ports; neither asks a vendor (W-162)."""
+
+    async def healthy(_: Request) -> Response:
+        return JSONResponse({"status": "healthy"})
+
+    async def ready(_: Request) -> Response:
+        if gateway.draining:
+            return JSONResponse({"status": "draining"}, status_code=503)
+        return JSONResponse({"status": "ready"})
+
+    return [Route("/-/healthy", healthy), Route("/-/ready", ready)]
+
+
+def refusal(gateway: "Gateway", request: Request, code: HouseCode, detail: str, **headers: str) -> Response:
+    """An envelope as a Starlette response."""
+    settings = gateway.runtime.settings
+    request_id = identity.request_id(request.headers.raw)
+    problem = Problem(code=code, source=Source.GATEWAY, detail=detail)
+    body = problem.encode(base_uri=settings.problems.base_uri, instance=f"urn:uuid:{uuid4()}", request_id=request_id)
+    response = Response(body, code.status, headers)
+    response.raw_headers.extend(
+        [
+            *problems.headers_of(problem, request_id=request_id.encode()),
+            (b"proxy-status", proxy_status(settings.server.name, error="http_request_error")),
+        ]
+    )
+    return response
+
+
+def facts(gateway: "Gateway", house: HouseCode) -> dict[str, object]:
+    """What is known of a house code, and which codes of which vendors become it."""
+    return {
+        "type": f"{gateway.runtime.settings.problems.base_uri}{house.code}",
+        "code": house.code,
+        "status": house.status,
+        "title": house.title,
+        "fault": house.fault.value,
+        "retryable": house.retryable,
+        "meaning": house.meaning,
+        "advice": house.advice,
+        "vendors": {
+            lane.name: rows for lane in gateway.runtime.lanes.values() if (rows := list(_rows(lane.vendor, house)))
+        },
+    }
+
+
+def _rows(vendor: Vendor, house: HouseCode) -> Iterable[dict[str, str]]:
+    for row in vendor.rows:
+        if house in (row.house, row.without_credential):
+            yield {"code": row.code, "kind": row.kind, "description": row.description, "advice": row.advice}

@@ -1,0 +1,287 @@
+"""
+The path of one request. Read this first.
+
+    caller --1..5-> gateway --6-> vendor
+    caller <-7..9-- gateway <----- vendor
+"""
+
+import asyncio
+import logging
+
+from starlette.types import Receive, Scope, Send
+
+from normalizers import HouseCode, Route
+
+from . import identity, log, target
+from .access import Access
+from .answers import Answer
+from .bad_input import BadInput, LoopDetected
+from .callers import Caller
+from .headers import Header, read_framing, refuse_content
+from .lanes import OTHER, Lane, Runtime
+from .metrics import NO_VENDOR, Outcome
+from .problems import Refused, no_reply, not_allowed, refuse, too_large
+from .replies import Judge
+from .streams import CallerGone, Presence, Upload
+from .upstream import Call, Cut, NoReply, Reason
+
+# Methods that the gateway forwards; any other is 501 (W-037), and TRACE, which would reflect a credential, 405 (W-035).
+FORWARDED = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+
+ERROR_STATUS = 400
+
+
+async def forward(runtime: Runtime, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer one request: an ASGI application but for its first argument."""
+    runtime.enter()
+    try:
+        await _Passage(runtime, scope, receive, send).run()
+    finally:
+        runtime.leave()
+
+
+class _Passage:
+    """
+    One request on its way.
+
+    1. Read the head, or refuse: invalid_request, uri_too_long, not_implemented, misdirected_request.
+    2. Find the vendor and the caller, or refuse: unauthenticated, not_found, permission_denied.
+    3. Check method, route and path, or refuse: method_not_allowed, permission_denied.
+    4. Check size and capacity, or refuse: payload_too_large, overloaded.
+    5. Make the vendor's request: its path, its header fields, its credential.
+    6. Send. Without a reply, refuse: vendor_unreachable, vendor_timeout, vendor_failed, overloaded.
+    7. An error is read, up to a limit, and normalized.
+    8. A success that may carry a failure is held, up to a limit, and inspected.
+    9. Any other success streams through untouched.
+
+    Whoever must stop a request raises `Refused` (the pure modules: `BadInput`); `run` answers.
+    """
+
+    def __init__(self, runtime: Runtime, scope: Scope, receive: Receive, send: Send) -> None:
+        self.runtime = runtime
+        self.scope = scope
+        self.receive = receive
+        self.method: str = scope["method"]
+        # uvicorn appends the request's trailers to its list once the body is read: they are not header fields (W-054).
+        self.received: tuple[Header, ...] = tuple(scope["headers"])
+        self.presence = Presence(receive)
+        self.upload: Upload | None = None
+        trace = identity.trace(self.received)
+        self.access = Access(
+            metrics=runtime.metrics.nobody,
+            method=self.method,
+            request_id=identity.request_id(self.received),
+            trace_id=trace and trace.trace_id,
+        )
+        self.answer = Answer(runtime.settings, self.access, self.presence, send)
+
+    async def run(self) -> None:
+        """Walk the path, and answer whoever was stopped on it."""
+        access = self.access
+        try:
+            await self._walk()
+        except Refused as refused:
+            await self._refuse(refused)
+        except BadInput as bad:
+            await self._refuse(_refusal_of(bad))
+        except CallerGone:
+            access.outcome = Outcome.CALLER_GONE
+        except asyncio.CancelledError:
+            await self._cancelled()
+        except Exception as error:  # noqa: BLE001  (whatever it was: the caller gets an envelope, and the log the place)
+            log.event(logging.ERROR, "internal error", error=error, request_id=access.request_id, vendor=access.vendor)
+            await self._refuse(
+                refuse(HouseCode.INTERNAL_ERROR, "The gateway made a mistake.", proxy_error="proxy_internal_error")
+            )
+        finally:
+            self.presence.answered()
+            if self.upload is not None:
+                access.bytes_in = self.upload.size
+            access.finish(logged=self.runtime.settings.log.requests)
+
+    async def _walk(self) -> None:
+        access, runtime, settings = self.access, self.runtime, self.runtime.settings
+
+        # 1. Read the head.
+        version: str = self.scope["http_version"]
+        framing = read_framing(version, self.received)
+        aim, prefix = self._aim()
+
+        # 2. Find the vendor and the caller.
+        lane = runtime.lanes.get(aim.vendor)
+        caller = runtime.callers.identify(self.received, passthrough=lane is not None and lane.passthrough)
+        access.caller = caller.name
+        if lane is None:
+            raise self._no_such_vendor(caller)
+        access.metrics, access.vendor = lane.metrics, lane.name
+
+        # 3. Check method, route and path.
+        path = target.join(lane.base_path, aim.rest)
+        route = self._route(lane, caller, path)
+        access.route = route.name
+        refuse_content(self.method, framing, get_body=lane.settings.forward.get_body)
+
+        # 4. Check size and capacity.
+        if framing.length is not None and framing.length > lane.max_request_body:
+            raise too_large(lane.max_request_body)
+        if runtime.in_flight > settings.server.max_in_flight:
+            raise refuse(
+                HouseCode.OVERLOADED,
+                "The gateway works on as many requests as it may.",
+                retry_after=1,
+                proxy_error="connection_limit_reached",
+            )
+
+        # 5. Make the vendor's request.
+        headers = lane.to_vendor(
+            self.received,
+            framing,
+            http_version=version,
+            forwarded_for=self._forwarded_for(lane),
+            traceparent=identity.traceparent(identity.trace(self.received)) if lane.settings.forward.trace else None,
+            request_id=access.request_id.encode("ascii"),
+        )
+        if framing.has_content:
+            self.upload = Upload(
+                self.receive,
+                limit=lane.max_request_body,
+                idle=settings.server.timeouts.body_idle,
+                on_end=self.presence.watch,
+            )
+        else:
+            self.presence.watch()
+        call = access.call = Call(
+            method=self.method.encode("ascii"),
+            target=path + b"?" + aim.query if aim.query else path,
+            headers=headers,
+            body=self.upload,
+            timeouts=lane.timeouts[route.name],
+        )
+
+        # 6. Send.
+        judge = Judge(
+            runtime,
+            lane,
+            route,
+            access,
+            self.answer,
+            errors=runtime.errors.get(caller.name) or lane.settings.errors,
+            prefix=prefix,
+            key=target.for_matching(path),
+        )
+        lane.metrics.in_flight.inc()
+        try:
+            async with asyncio.timeout(call.timeouts.max_duration), lane.upstream.exchange(call) as exchange:
+                access.vendor_status = exchange.status
+
+                # 7. An error is read, up to a limit, and normalized.
+                if exchange.status >= ERROR_STATUS:
+                    await judge.error(exchange)
+
+                # 8. A success that may carry a failure is held, up to a limit, and inspected.
+                elif judge.may_carry_failure(exchange.status):
+                    await judge.inspect(exchange)
+
+                # 9. Any other success streams through untouched.
+                else:
+                    await judge.stream(exchange)
+        except TimeoutError as error:
+            raise self._no_reply(lane, call, Reason.HTTP_RESPONSE_TIMEOUT) from error
+        except (NoReply, Cut) as nothing:
+            raise self._no_reply(lane, call, nothing.reason) from nothing
+        finally:
+            lane.metrics.in_flight.dec()
+
+    def _no_reply(self, lane: Lane, call: Call, reason: Reason) -> Refused:
+        self.access.reason = reason.rfc9209
+        return no_reply(lane.vendor.title, reason, self.method, sent=call.sent_at is not None)
+
+    def _aim(self) -> tuple[target.Target, bytes]:
+        """Where the request wants to go, and the path by which the caller came there."""
+        scope = self.scope
+        raw_path: bytes = scope["raw_path"]
+        mount: bytes = scope.get("root_path", "").encode("latin-1")
+        vendor = self.runtime.addresses.vendor_of(self.received)
+        if vendor is not None:
+            return target.read_whole(raw_path.removeprefix(mount), scope["query_string"], vendor), mount
+        aim = target.read(raw_path.removeprefix(mount), scope["query_string"])
+        return aim, mount + b"/" + aim.vendor.encode("ascii")
+
+    def _no_such_vendor(self, caller: Caller) -> Refused:
+        allowed = ", ".join(caller.allowed_vendors(self.runtime.lanes)) or "none"
+        return refuse(HouseCode.NOT_FOUND, f"The path must begin with a vendor's name: {allowed}.")
+
+    def _route(self, lane: Lane, caller: Caller, path: bytes) -> Route:
+        """The request's route. Raises `Refused` where this caller, or nobody, may use it."""
+        if not caller.may_use(lane.name):
+            raise refuse(HouseCode.PERMISSION_DENIED, "This caller may not use this vendor.")
+        matched = target.for_matching(path)
+        route = lane.routes.match(self.method, matched)
+        if route is not None:
+            self.access.route = route.name
+        if not caller.may(lane.name, route and route.name):
+            raise refuse(HouseCode.PERMISSION_DENIED, "This caller may not use this route of the vendor.")
+        if self.method not in FORWARDED:
+            raise _refuse_method(self.method)
+        if route is not None and route.refused:
+            raise refuse(HouseCode.PERMISSION_DENIED, "The gateway never forwards this route of the vendor.")
+        if route is None and lane.settings.only_routes:
+            known = lane.routes.methods_for(matched)
+            if known:
+                raise not_allowed(sorted(known))
+            raise refuse(
+                HouseCode.PERMISSION_DENIED, "Only the vendor's routes are forwarded, and this is none of them."
+            )
+        if lane.settings.forward.escaped_slash == "reject" and target.has_escaped_slash(path):
+            raise refuse(HouseCode.INVALID_REQUEST, "The path holds an escaped slash.")
+        return route or OTHER
+
+    def _forwarded_for(self, lane: Lane) -> bytes | None:
+        client = self.scope.get("client")
+        if not lane.settings.forward.caller_address or client is None:
+            return None
+        return self.runtime.proxies.forwarded_for(client[0], self.received)
+
+    async def _refuse(self, refused: Refused) -> None:
+        access = self.access
+        problem = refused.problem
+        access.problem = problem
+        if problem.code is HouseCode.OVERLOADED:
+            access.outcome = Outcome.REFUSED
+        if self.answer.begun:
+            # The head is out: nothing can be rewritten, so the connection is cut (W-153).
+            access.outcome = Outcome.ABORTED
+            return
+        unread = self.upload is not None and not self.upload.ended
+        named = refused if access.vendor == NO_VENDOR else refused.of(access.vendor)
+        await self.answer.refusal(named, close=unread)
+
+    async def _cancelled(self) -> None:
+        """The caller hung up, or the server stops and cannot wait for this request (W-166)."""
+        task = asyncio.current_task()
+        if self.presence.gone:
+            self.access.outcome = Outcome.CALLER_GONE
+        else:
+            await self._refuse(
+                refuse(
+                    HouseCode.OVERLOADED, "The gateway is stopping.", retry_after=1, proxy_error="proxy_internal_error"
+                )
+            )
+        if task is not None:
+            task.uncancel()
+
+
+def _refusal_of(bad: BadInput) -> Refused:
+    """A pure module's objection as a refusal."""
+    code = HouseCode.of(bad.code)
+    headers: tuple[Header, ...] = ()
+    if code is HouseCode.UNAUTHENTICATED:
+        headers = ((b"www-authenticate", b'Bearer realm="errgate"'),)
+    error = "proxy_loop_detected" if isinstance(bad, LoopDetected) else "http_request_error"
+    return refuse(code, bad.reason, headers=headers, close=bad.close, proxy_error=error)
+
+
+def _refuse_method(method: str) -> Refused:
+    if method == "TRACE":
+        return not_allowed(FORWARDED)
+    return refuse(HouseCode.NOT_IMPLEMENTED, "The gateway does not speak this method.", close=method == "CONNECT")

@@ -1,0 +1,49 @@
+"""
+Settings that change while the gateway runs: noticed within seconds, in force for the next request, or not at all.
+
+Every file that the settings came from is watched by what it says, not by its time stamp: Kubernetes replaces a mounted
+secret by swapping a symbolic link.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Protocol
+
+# Contract 3: a change is in force within 10 s.
+INTERVAL_SECONDS = 2.0
+
+
+class Reloadable(Protocol):
+    """What can take new settings."""
+
+    @property
+    def watched(self) -> frozenset[Path]:
+        """The settings file and every file that it reads."""
+
+    def reload(self) -> object:
+        """Read the settings again."""
+
+
+def fingerprint(paths: Iterable[Path]) -> bytes:
+    """What the files say, as a digest; a file that cannot be read counts as its absence."""
+    digest = hashlib.sha256()
+    for path in sorted(paths):
+        try:
+            content = path.read_bytes()
+        except OSError:
+            content = b""
+        digest.update(b"%d:%b" % (len(content), content))
+    return digest.digest()
+
+
+async def watch(app: Reloadable, *, interval: float = INTERVAL_SECONDS) -> None:
+    """Reload whenever the content of a watched file changes. Runs until it is cancelled."""
+    seen = fingerprint(app.watched)
+    while app.watched:
+        await asyncio.sleep(interval)
+        now = fingerprint(app.watched)
+        if now != seen:
+            app.reload()
+            seen = fingerprint(app.watched)

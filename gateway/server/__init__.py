@@ -1,0 +1,216 @@
+"""
+Running the gateway: its two ports on one event loop, signals, and a stop that loses nothing.
+
+Both ports are served by uvicorn on httptools, the one parser that our guards are tested on. uvicorn's own signal
+handling is off: on SIGTERM readiness goes at once, requests are still taken for `lameduck`, and what runs may finish
+within `grace` (contract 13).
+"""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+from collections.abc import Callable, Generator
+
+import httptools  # noqa: F401  (not installed: fail here, at the start, and never fall back to another parser)
+import uvicorn
+import uvloop
+from starlette.types import ASGIApp
+
+from gateway.app import Gateway
+from gateway.reload import watch
+
+# Connections that the kernel keeps for us until we accept them.
+BACKLOG = 2048
+
+
+class PortTaken(OSError):
+    """A port that somebody else listens on; the text is one sentence for a person."""
+
+
+def bind(host: str, port: int, *, option: str = "--port") -> socket.socket:
+    """
+    Listen on a host and port; port 0 takes a free one.
+
+    Raises:
+        PortTaken: with a sentence that names the port and the mend.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        message = f"cannot listen on {host} port {port}: {reason.lower()}; choose another port with {option}"
+        raise PortTaken(message) from error
+
+
+class Server(uvicorn.Server):
+    """uvicorn without its signal handlers; ours serve both ports."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """Leave the process's signal handlers alone."""
+        yield
+
+
+def _server(app: ASGIApp, *, lifespan: bool, keep_alive: float, grace: float, tls: tuple[str, str] | None) -> Server:
+    # uvicorn reports a cut answer as the app's mistake; our own log says what happened.
+    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+    certificate, key = tls or (None, None)
+    return Server(
+        uvicorn.Config(
+            app,
+            http="httptools",
+            ws="none",
+            interface="asgi3",
+            lifespan="on" if lifespan else "off",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            date_header=False,
+            server_header=False,
+            timeout_keep_alive=keep_alive,  # type: ignore[arg-type]  # seconds for call_later, which takes a float
+            timeout_graceful_shutdown=grace,  # type: ignore[arg-type]  # likewise for wait_for
+            ssl_certfile=certificate,
+            ssl_keyfile=key,
+        )
+    )
+
+
+async def serve(
+    app: Gateway, traffic: socket.socket, admin: socket.socket, *, stop: "Stop", ready: Callable[[], None] | None = None
+) -> None:
+    """Serve both ports until `stop`, then drain. `ready` is called once requests are accepted."""
+    settings = app.runtime.settings.server
+    tls = None
+    if settings.tls.certificate and settings.tls.key:
+        tls = (str(settings.tls.certificate), str(settings.tls.key))
+    keep_alive, grace = settings.timeouts.keep_alive, app.runtime.settings.grace_seconds
+    front = _server(app, lifespan=True, keep_alive=keep_alive, grace=grace, tls=tls)
+    back = _server(app.admin, lifespan=False, keep_alive=keep_alive, grace=1.0, tls=None)
+    serving = [
+        asyncio.create_task(front.serve(sockets=[traffic])),
+        asyncio.create_task(back.serve(sockets=[admin])),
+    ]
+    watching = asyncio.create_task(watch(app))
+    stopping = asyncio.create_task(stop.asked.wait())
+    try:
+        while not (front.started and back.started) and not any(task.done() for task in serving):
+            await asyncio.sleep(0.01)  # noqa: ASYNC110  (uvicorn has a flag and no event)
+        if ready is not None:
+            ready()
+        await asyncio.wait({stopping, *serving}, return_when=asyncio.FIRST_COMPLETED)
+        app.drain()
+        if not stop.hurried.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.hurried.wait(), settings.shutdown.lameduck)
+    finally:
+        for task in (watching, stopping):
+            task.cancel()
+        front.should_exit = True
+        stop.on_force(lambda: setattr(front, "force_exit", True))
+        await asyncio.gather(serving[0], return_exceptions=True)
+        back.should_exit = True
+        await asyncio.gather(serving[1], return_exceptions=True)
+    for task in serving:
+        task.result()
+
+
+class Stop:
+    """
+    Whether the process was asked to stop: SIGTERM drains, SIGINT does not wait, a second SIGINT waits for nobody.
+
+    Mutable state: the two events, set by the signal handlers and never cleared.
+    """
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+        self.hurried = asyncio.Event()
+        self._force: Callable[[], None] | None = None
+
+    def on_force(self, force: Callable[[], None]) -> None:
+        """What to do when even running requests shall not finish."""
+        self._force = force
+
+    def terminate(self) -> None:
+        """SIGTERM: stop, after the lameduck time; a second one changes nothing (W-167)."""
+        self.asked.set()
+
+    def interrupt(self) -> None:
+        """SIGINT: stop now; again: at once."""
+        if self.hurried.is_set() and self._force is not None:
+            self._force()
+        self.hurried.set()
+        self.asked.set()
+
+    def listen(self, reload: Callable[[], object]) -> None:
+        """Take the process's signals."""
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, self.terminate)
+        loop.add_signal_handler(signal.SIGINT, self.interrupt)
+        loop.add_signal_handler(signal.SIGHUP, reload)
+
+
+def run(app: Gateway, traffic: socket.socket, admin: socket.socket, *, ready: Callable[[], None] | None = None) -> None:
+    """Run the gateway in this process until it is told to stop."""
+
+    async def main() -> None:
+        stop = Stop()
+        stop.listen(app.reload)
+        await serve(app, traffic, admin, stop=stop, ready=ready)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main())
+
+
+async def serve_app(app: ASGIApp, listener: socket.socket, stop: asyncio.Event) -> None:
+    """Serve one application on one port until `stop`: the sandbox, alone or beside the gateway."""
+    server = _server(app, lifespan=False, keep_alive=75.0, grace=1.0, tls=None)
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    server.should_exit = True
+    await serving
+
+
+def run_sandbox(app: ASGIApp, listener: socket.socket, *, ready: Callable[[], None] | None = None) -> None:
+    """Run the sandbox alone until it is told to stop."""
+
+    async def main() -> None:
+        stop = Stop()
+        stop.listen(lambda: None)
+        if ready is not None:
+            ready()
+        await serve_app(app, listener, stop.asked)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main())
+
+
+def run_demo(
+    app: Gateway,
+    sandbox: ASGIApp,
+    listeners: tuple[socket.socket, socket.socket, socket.socket],
+    *,
+    ready: Callable[[], None] | None = None,
+) -> None:
+    """Run the gateway and the sandbox behind it in one process; `listeners`: traffic, admin, sandbox."""
+    traffic, admin, behind = listeners
+
+    async def main() -> None:
+        stop, ended = Stop(), asyncio.Event()
+        stop.listen(app.reload)
+        vendors = asyncio.create_task(serve_app(sandbox, behind, ended))
+        try:
+            await serve(app, traffic, admin, stop=stop, ready=ready)
+        finally:
+            ended.set()
+            await vendors
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main())
+
+
+__all__ = ["PortTaken", "Stop", "bind", "run", "run_demo", "run_sandbox", "serve", "serve_app"]

@@ -1,0 +1,160 @@
+"""
+The two bodies of an exchange: the caller's on its way up, the vendor's on its way down. Neither is ever held whole.
+
+A reply's body can be read ahead within bounds, to decide what it is, and is then still there to be sent on whole.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+
+from starlette.types import Receive
+
+from normalizers import HouseCode
+
+from .problems import refuse, too_large
+from .upstream import Cut
+
+
+class CallerGone(Exception):
+    """The caller hung up; nobody is left to be answered."""
+
+
+class Upload:
+    """
+    The caller's body as it comes, counted.
+
+    Raises `Refused` when it is over `limit` bytes (413) or stalls for `idle` seconds (408), and `CallerGone`; then the
+    message to the vendor breaks off and cannot look whole (W-046).
+    """
+
+    def __init__(self, receive: Receive, *, limit: int, idle: float, on_end: Callable[[], None]) -> None:
+        self._receive = receive
+        self._limit = limit
+        self._idle = idle
+        self._on_end = on_end
+        self.size = 0
+        self.ended = False
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        """Yield what arrives, as it arrives."""
+        while not self.ended:
+            try:
+                async with asyncio.timeout(self._idle):
+                    message = await self._receive()
+            except TimeoutError as error:
+                raise refuse(
+                    HouseCode.REQUEST_TIMEOUT, f"The request's body did not go on for {self._idle:g} s.", close=True
+                ) from error
+            if message["type"] == "http.disconnect":
+                raise CallerGone
+            chunk = message.get("body", b"")
+            self.size += len(chunk)
+            if self.size > self._limit:
+                raise too_large(self._limit)
+            if not message.get("more_body", False):
+                self.ended = True
+                self._on_end()
+            if chunk:
+                yield chunk
+
+
+class Presence:
+    """
+    Notices that the caller hung up, and stops the request's own task (W-157).
+
+    Mutable state: `gone`, set once. Nothing watches before the caller's body has ended, since both read one channel.
+    """
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._request = asyncio.current_task()
+        self._watcher: asyncio.Task[None] | None = None
+        self._answered = False
+        self.gone = False
+
+    def watch(self) -> None:
+        """Begin to watch; the caller's body has ended."""
+        if self._watcher is None:
+            self._watcher = asyncio.create_task(self._watch())
+
+    async def _watch(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        if not self._answered and self._request is not None:
+            self.gone = True
+            self._request.cancel()
+
+    def answered(self) -> None:
+        """The last byte of the answer is going out: what the server says from now on is no hang-up."""
+        self._answered = True
+        if self._watcher is not None:
+            self._watcher.cancel()
+
+
+class Download:
+    """The vendor's body: read ahead within bounds, then sent on from its first byte."""
+
+    def __init__(self, chunks: AsyncIterator[bytes]) -> None:
+        self._chunks = chunks
+        self._pending: asyncio.Future[bytes] | None = None
+        self._ahead: list[bytes] = []
+        self.ended = False
+        self.cut: Cut | None = None
+
+    async def read_ahead(self, limit: int, *, seconds: float | None = None) -> bytes:
+        """
+        Read up to the end, or until more than `limit` bytes are here, or for `seconds`.
+
+        `ended` tells whether that was all; `cut` whether it broke off.
+        """
+        size = sum(map(len, self._ahead))
+        deadline = None if seconds is None else asyncio.get_running_loop().time() + seconds
+        while not self.ended and size <= limit:
+            chunk = await self._next(deadline)
+            if chunk is None:
+                break
+            self._ahead.append(chunk)
+            size += len(chunk)
+        return b"".join(self._ahead)
+
+    async def _next(self, deadline: float | None) -> bytes | None:
+        """The next chunk; None at the end, at a cut, or when the deadline passes (the read goes on)."""
+        if deadline is not None or self._pending is not None:
+            if self._pending is None:
+                self._pending = asyncio.ensure_future(anext(self._chunks, b""))
+            left = None if deadline is None else max(0.0, deadline - asyncio.get_running_loop().time())
+            done, _ = await asyncio.wait({self._pending}, timeout=left)
+            if not done:
+                return None
+            reading, self._pending = self._pending, None
+        else:
+            reading = None
+        try:
+            chunk = await anext(self._chunks, b"") if reading is None else reading.result()
+        except Cut as cut:
+            self.cut = cut
+            self.ended = True
+            return None
+        if not chunk:
+            self.ended = True
+            return None
+        return chunk
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        """Yield what was read ahead, then the rest as it arrives. Raises `Cut` where it broke off."""
+        while self._ahead:
+            yield self._ahead.pop(0)
+        while not self.ended:
+            chunk = await self._next(None)
+            if chunk is not None:
+                yield chunk
+        if self.cut is not None:
+            raise self.cut
+
+    async def aclose(self) -> None:
+        """Stop a read that is still going on."""
+        if self._pending is not None:
+            self._pending.cancel()
+            with suppress(asyncio.CancelledError, Cut):
+                await self._pending

@@ -1,0 +1,348 @@
+"""
+The reference engine: httpx2's transport layer (httpcore2), driven directly.
+
+No client, no cookie jar, no environment, no redirects, no URL parsing: a method, target bytes and a header list go out
+as they are. Three things are ours, since the library does not have them: dialling (which addresses are refused, which
+proxy is asked), the bounds on a reply's head, and when a connection may be used again. The library's version is pinned
+and `tests/e2e/test_vendor_faults.py` guards what is overridden.
+"""
+
+import asyncio
+import base64
+import contextlib
+import ipaddress
+import socket
+import ssl
+import time
+from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from typing import Any, cast
+from urllib.parse import unquote, urlsplit
+
+import h11
+import httpcore2
+
+from . import (
+    HEAD_LIMIT_BYTES,
+    HEAD_LIMIT_FIELDS,
+    INTERIM_LIMIT,
+    KEEP_ALIVE_SECONDS,
+    Call,
+    Cut,
+    Header,
+    NoReply,
+    Reason,
+)
+
+# Services that hand out a machine's own credentials; link-local ones (169.254.169.254) are refused as a class (W-141).
+METADATA_ADDRESSES = frozenset(map(ipaddress.ip_address, ("100.100.100.200", "192.0.0.192", "fd00:ec2::254")))
+
+# With more than one address, the wait for each but the last (RFC 8305 calls 250 ms the delay before the next one).
+ATTEMPT_SECONDS = 1.0
+
+# Longer heads of an egress proxy's answer to CONNECT are no answer.
+CONNECT_HEAD_LIMIT_BYTES = 8 * 1024
+
+# How httpcore2 says that the conversation failed; the first class that fits decides.
+REASONS: tuple[tuple[type[Exception], Reason], ...] = (
+    (httpcore2.PoolTimeout, Reason.CONNECTION_LIMIT_REACHED),
+    (httpcore2.ConnectTimeout, Reason.CONNECTION_TIMEOUT),
+    (httpcore2.WriteTimeout, Reason.CONNECTION_WRITE_TIMEOUT),
+    (httpcore2.TimeoutException, Reason.HTTP_RESPONSE_TIMEOUT),
+    (httpcore2.ConnectError, Reason.DESTINATION_IP_UNROUTABLE),
+    (httpcore2.NetworkError, Reason.CONNECTION_TERMINATED),
+    (httpcore2.ProtocolError, Reason.HTTP_PROTOCOL_ERROR),
+    (httpcore2.ProxyError, Reason.DESTINATION_UNAVAILABLE),
+)
+EXPECTED = tuple(kind for kind, _ in REASONS)
+
+# What stands behind a ConnectError, looked for along its causes.
+CONNECT_REASONS: tuple[tuple[type[BaseException], Reason], ...] = (
+    (ssl.SSLCertVerificationError, Reason.TLS_CERTIFICATE_ERROR),
+    (ssl.SSLError, Reason.TLS_PROTOCOL_ERROR),
+    (socket.gaierror, Reason.DNS_ERROR),
+    (ConnectionRefusedError, Reason.CONNECTION_REFUSED),
+)
+
+
+def reason_of(error: Exception) -> Reason:
+    """Why the library's exception means that no reply came."""
+    if isinstance(error, httpcore2.ConnectError):
+        cause: BaseException | None = error
+        while cause is not None:
+            for kind, reason in CONNECT_REASONS:
+                if isinstance(cause, kind):
+                    return reason
+            cause = cause.__cause__ or cause.__context__
+    return next((reason for kind, reason in REASONS if isinstance(error, kind)), Reason.CONNECTION_TERMINATED)
+
+
+def is_prohibited(address: str) -> bool:
+    """Whether an address may never be dialled, whoever configured it or whatever DNS says (W-141)."""
+    parsed = ipaddress.ip_address(address.partition("%")[0])
+    mapped = getattr(parsed, "ipv4_mapped", None) or parsed
+    return mapped.is_link_local or mapped.is_multicast or mapped.is_unspecified or mapped in METADATA_ADDRESSES
+
+
+class Dialer(httpcore2.AnyIOBackend):
+    """Opens connections: to the vendor's own addresses, or through an egress proxy's CONNECT."""
+
+    def __init__(self, proxy: str | None) -> None:
+        self._proxy = urlsplit(proxy) if proxy else None
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,  # noqa: ASYNC109  (the library's interface)
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
+    ) -> httpcore2.AsyncNetworkStream:
+        """Dial within `timeout` seconds. Raises NoReply or the library's own exceptions."""
+        try:
+            async with asyncio.timeout(timeout):
+                if self._proxy is None:
+                    return await self._dial(host, port, local_address, socket_options)
+                stream = await self._dial(str(self._proxy.hostname), self._proxy.port or 80, None, socket_options)
+                try:
+                    await self._tunnel(stream, host, port)
+                except BaseException:
+                    await stream.aclose()
+                    raise
+                return stream
+        except TimeoutError as error:
+            raise NoReply(Reason.CONNECTION_TIMEOUT) from error
+
+    async def _dial(
+        self,
+        host: str,
+        port: int,
+        local_address: str | None,
+        socket_options: Iterable[httpcore2.SOCKET_OPTION] | None,
+    ) -> httpcore2.AsyncNetworkStream:
+        """Try a host's addresses in the resolver's order; an address that does not answer leaves time for the rest."""
+        try:
+            found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except OSError as error:
+            raise NoReply(Reason.DNS_ERROR) from error
+        addresses = list(dict.fromkeys(str(info[4][0]) for info in found))
+        allowed = [address for address in addresses if not is_prohibited(address)]
+        if not allowed:
+            raise NoReply(Reason.DESTINATION_IP_PROHIBITED if addresses else Reason.DNS_ERROR)
+        for left, address in zip(range(len(allowed) - 1, -1, -1), allowed, strict=True):
+            share = None if left == 0 else ATTEMPT_SECONDS
+            try:
+                return await super().connect_tcp(address, port, share, local_address, socket_options)
+            except (httpcore2.ConnectError, httpcore2.ConnectTimeout):
+                if left == 0:
+                    raise
+        raise AssertionError  # pragma: no cover  (the last attempt returned or raised)
+
+    async def _tunnel(self, stream: httpcore2.AsyncNetworkStream, host: str, port: int) -> None:
+        """Ask the egress proxy for a tunnel (RFC 9110 section 9.3.6)."""
+        authority = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        lines = [f"CONNECT {authority} HTTP/1.1", f"Host: {authority}"]
+        if self._proxy is not None and self._proxy.username:
+            userinfo = f"{unquote(self._proxy.username)}:{unquote(self._proxy.password or '')}"
+            lines.append(f"Proxy-Authorization: Basic {base64.b64encode(userinfo.encode()).decode()}")
+        await stream.write("\r\n".join([*lines, "", ""]).encode())
+        head = b""
+        while b"\r\n\r\n" not in head:
+            chunk = await stream.read(CONNECT_HEAD_LIMIT_BYTES)
+            head += chunk
+            if not chunk or len(head) > CONNECT_HEAD_LIMIT_BYTES:
+                raise NoReply(Reason.DESTINATION_UNAVAILABLE)
+        version, _, rest = head.partition(b" ")
+        # Bytes behind the head would be read as the vendor's: such a tunnel is refused.
+        if not version.startswith(b"HTTP/1.") or not rest.startswith(b"2") or not head.endswith(b"\r\n\r\n"):
+            raise NoReply(Reason.DESTINATION_UNAVAILABLE)
+
+
+class ExactConnection(httpcore2.AsyncHTTP11Connection):
+    """An HTTP/1.1 connection with a bounded head, used again only after a reply that left nothing behind."""
+
+    MAX_INCOMPLETE_EVENT_SIZE = HEAD_LIMIT_BYTES
+
+    async def _send_request_headers(self, request: httpcore2.Request) -> None:
+        call = cast("Call", request.extensions["call"])
+        call.sent_at = time.perf_counter()
+        await super()._send_request_headers(request)
+
+    async def _receive_response_headers(
+        self, request: httpcore2.Request
+    ) -> tuple[bytes, int, bytes, list[Header], bytes]:
+        timeout = request.extensions["timeout"]["read"]
+        for _ in range(INTERIM_LIMIT + 1):
+            event = await self._head_event(timeout)
+            # An interim reply says nothing that we pass on (W-041); 101 was not asked for (W-038).
+            if isinstance(event, h11.Response):
+                break
+            if event.status_code == 101:  # noqa: PLR2004
+                raise NoReply(Reason.HTTP_PROTOCOL_ERROR)
+        else:
+            raise NoReply(Reason.HTTP_PROTOCOL_ERROR)
+        headers = event.headers.raw_items()
+        if not 200 <= event.status_code <= 599:  # noqa: PLR2004
+            raise NoReply(Reason.HTTP_PROTOCOL_ERROR)
+        if len(headers) > HEAD_LIMIT_FIELDS or sum(len(k) + len(v) + 4 for k, v in headers) > HEAD_LIMIT_BYTES:
+            raise NoReply(Reason.HTTP_RESPONSE_HEADER_SECTION_SIZE)
+        return b"HTTP/" + event.http_version, event.status_code, event.reason, headers, b""
+
+    async def _head_event(self, timeout: float | None) -> h11.Response | h11.InformationalResponse:  # noqa: ASYNC109
+        try:
+            return cast("h11.Response | h11.InformationalResponse", await self._receive_event(timeout=timeout))
+        except httpcore2.RemoteProtocolError as error:
+            received, _ = self._h11_state.trailing_data
+            if isinstance(error.__cause__, h11.RemoteProtocolError):
+                too_long = error.__cause__.error_status_hint == 431  # noqa: PLR2004
+                reason = Reason.HTTP_RESPONSE_HEADER_SECTION_SIZE if too_long else Reason.HTTP_PROTOCOL_ERROR
+            else:
+                reason = Reason.HTTP_RESPONSE_INCOMPLETE if received else Reason.CONNECTION_TERMINATED
+            raise NoReply(reason) from error
+
+    async def _response_closed(self) -> None:
+        # Bytes behind a whole reply would be read as the answer to the next caller's request (W-171).
+        if self._h11_state.trailing_data[0]:
+            await self.aclose()
+        else:
+            await super()._response_closed()
+
+
+class Connection(httpcore2.AsyncHTTPConnection):
+    """A connection of the pool: the library's, but for the HTTP/1.1 part, which is ours."""
+
+    async def handle_async_request(self, request: httpcore2.Request) -> httpcore2.Response:
+        """Connect if need be, note when, and send."""
+        call = cast("Call", request.extensions["call"])
+        call.connected_at = time.perf_counter()
+        try:
+            async with self._request_lock:
+                if self._connection is None:
+                    stream = await self._connect(request)
+                    tls = stream.get_extra_info("ssl_object")
+                    if tls is not None and tls.selected_alpn_protocol() == "h2":
+                        self._connection = httpcore2.AsyncHTTP2Connection(self._origin, stream, self._keepalive_expiry)
+                    else:
+                        self._connection = ExactConnection(self._origin, stream, self._keepalive_expiry)
+        except BaseException:
+            self._connect_failed = True
+            raise
+        if isinstance(self._connection, httpcore2.AsyncHTTP2Connection):
+            call.sent_at = time.perf_counter()
+        return await self._connection.handle_async_request(request)
+
+
+class Pool(httpcore2.AsyncConnectionPool):
+    """The library's pool over our own connections."""
+
+    def create_connection(self, origin: httpcore2.Origin) -> Connection:
+        """Make a connection that is dialled when its first request is sent."""
+        return Connection(
+            origin,
+            ssl_context=self._ssl_context,
+            keepalive_expiry=self._keepalive_expiry,
+            http1=self._http1,
+            http2=self._http2,
+            network_backend=self._network_backend,
+        )
+
+
+class HttpxExchange:
+    """A reply of httpcore2 whose body is still coming."""
+
+    __slots__ = ("_response", "headers", "status")
+
+    def __init__(self, response: httpcore2.Response) -> None:
+        self._response = response
+        self.status = response.status
+        self.headers = response.headers
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """The body as it arrives. Raises `Cut`."""
+        try:
+            async for chunk in cast("AsyncIterable[bytes]", self._response.stream):
+                yield chunk
+        except httpcore2.TimeoutException as error:
+            raise Cut(Reason.HTTP_RESPONSE_TIMEOUT) from error
+        except (httpcore2.NetworkError, httpcore2.ProtocolError) as error:
+            raise Cut(Reason.HTTP_RESPONSE_INCOMPLETE) from error
+
+
+class HttpxUpstream:
+    """
+    The connections to one vendor's origin, by httpcore2.
+
+    Mutable state: the pool. One pool per vendor, so that nothing of one vendor's TLS or damage reaches another's.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        max_connections: int,
+        tls: ssl.SSLContext,
+        server_name: str | None = None,
+        proxy: str | None = None,
+        http2: bool = False,
+    ) -> None:
+        parts = urlsplit(base_url)
+        self._scheme = parts.scheme.encode()
+        self._host = str(parts.hostname).encode("idna")
+        self._port = parts.port
+        self._server_name = server_name
+        self._max_connections = max_connections
+        self._pool = Pool(
+            ssl_context=tls,
+            max_connections=max_connections,
+            keepalive_expiry=KEEP_ALIVE_SECONDS,
+            http2=http2,
+            network_backend=Dialer(proxy),
+        )
+
+    @contextlib.asynccontextmanager
+    async def exchange(self, call: Call) -> AsyncIterator[HttpxExchange]:
+        """Send the call and wait for the reply's head. Raises `NoReply`."""
+        call.began_at = time.perf_counter()
+        limits = call.timeouts
+        timeout = {
+            "pool": limits.connect,
+            "connect": limits.connect,
+            "write": limits.idle,
+            "read": limits.first_byte,
+        }
+        extensions: dict[str, Any] = {"timeout": timeout, "call": call}
+        if self._server_name is not None:
+            extensions["sni_hostname"] = self._server_name
+        request = httpcore2.Request(
+            method=call.method,
+            url=httpcore2.URL(scheme=self._scheme, host=self._host, port=self._port, target=call.target),
+            headers=call.headers,
+            content=call.body,
+            extensions=extensions,
+        )
+        try:
+            async with asyncio.timeout(limits.total) as total:
+                response = await self._pool.handle_async_request(request)
+        except TimeoutError as error:
+            if not total.expired():
+                raise
+            sent = call.sent_at is not None
+            raise NoReply(Reason.HTTP_RESPONSE_TIMEOUT if sent else Reason.CONNECTION_TIMEOUT) from error
+        except EXPECTED as error:
+            raise NoReply(reason_of(error)) from error
+        call.head_at = time.perf_counter()
+        # From here on every read is one of the body.
+        timeout["read"] = limits.idle
+        try:
+            yield HttpxExchange(response)
+        finally:
+            await response.aclose()
+
+    def connections(self) -> tuple[int, int, int]:
+        """How many connections are busy, idle, and still free to be opened."""
+        open_now = self._pool.connections
+        idle = sum(connection.is_idle() for connection in open_now)
+        return len(open_now) - idle, idle, max(0, self._max_connections - len(open_now))
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        await self._pool.aclose()
