@@ -1,0 +1,215 @@
+"""Large bodies in both directions: every byte arrives, and the gateway's memory does not grow with them."""
+
+import hashlib
+import os
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.harness.client import request
+from tests.e2e.harness.gateway import ProcessGateway, settings_text
+from tests.e2e.harness.vendor import OK, RogueVendor, Wire
+from tests.e2e.harness.vendors import CREDENTIALS
+from tests.e2e.harness.wire import Request
+
+MIB = 1 << 20
+# 1 GiB in the long run; a quarter of it is still ten times what may stay in memory.
+SIZE = (1024 if os.environ.get("ERRGATE_LONG") == "1" else 256) * MIB
+SLOW_SIZE = 64 * MIB
+# Issue 2: resident memory grows by at most 24 MiB.
+GROWTH = 24 * MIB
+PATIENCE = 120.0
+
+BLOCK = random.Random(7).randbytes(MIB - 8)
+
+
+@pytest.fixture(scope="module")
+def process(vendor: RogueVendor, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProcessGateway]:
+    """A gateway in a process of its own, whose memory is its own."""
+    settings = {
+        "base_url": vendor.url,
+        "credential": CREDENTIALS["pixii"],
+        "timeouts": {"idle": "20s", "first_byte": "60s", "total": "60s"},
+    }
+    text = settings_text({"pixii": settings}, server={"max_request_body": "2GiB"})
+    with ProcessGateway(text, tmp_path_factory.mktemp("memory")) as gateway:
+        gateway.ask("/pixii/warm", "POST", body=b"x" * 100_000)
+        yield gateway
+
+
+def blocks(size: int) -> Iterator[bytes]:
+    """So many bytes in blocks of 1 MiB, no two alike."""
+    for index in range(size // MIB):
+        yield index.to_bytes(8, "big") + BLOCK
+
+
+def digest(size: int) -> str:
+    """Their SHA-256."""
+    running = hashlib.sha256()
+    for block in blocks(size):
+        running.update(block)
+    return running.hexdigest()
+
+
+@contextmanager
+def measured(gateway: ProcessGateway, what: str, size: int) -> Iterator[None]:
+    """Watch the gateway's resident memory; it may grow by 24 MiB at its highest."""
+    before, highest, over = gateway.memory(), [0], threading.Event()
+
+    def watch() -> None:
+        while not over.wait(0.02):
+            highest[0] = max(highest[0], gateway.memory())
+
+    watching = threading.Thread(target=watch)
+    watching.start()
+    began = time.monotonic()
+    try:
+        yield
+    finally:
+        over.set()
+        watching.join()
+    grown, took = max(highest[0], gateway.memory()) - before, time.monotonic() - began
+    print(  # noqa: T201 - the measurement is what the test is for
+        f"{what}: {size / MIB:.0f} MiB in {took:.1f} s, resident {before / MIB:.1f} MiB + {grown / MIB:.1f} MiB"
+    )
+    assert grown <= GROWTH
+
+
+def nothing(sent: int) -> None:
+    """Do not wait."""
+
+
+def once(after: int) -> Callable[[int], None]:
+    """Wait for a second when so many bytes are through."""
+    waited: list[int] = []
+
+    def pace(through: int) -> None:
+        if through >= after and not waited:
+            waited.append(through)
+            time.sleep(1.0)
+
+    return pace
+
+
+def haltingly(through: int) -> None:
+    """Wait a little at every 8 MiB."""
+    if through % (8 * MIB) == 0:
+        time.sleep(0.15)
+
+
+def upload(
+    process: ProcessGateway, vendor: RogueVendor, size: int, send: Callable[[int], None], read: Callable[[int], None]
+) -> None:
+    """Send so many bytes up; `send` and `read` are called with what is through, and may wait."""
+    vendor.keep_bodies = vendor.read_bodies = False
+
+    def take(wire: Wire, request: Request) -> None:
+        for _ in vendor.body(wire, request):
+            read(request.size)
+        wire.send(OK + b"Content-Length: 2\r\n\r\nok")
+
+    vendor.answer = take
+    with process.connect(timeout=PATIENCE) as client:
+        client.send(request("POST", "/pixii/x", [("Content-Length", str(size))]))
+        for index, block in enumerate(blocks(size), 1):
+            client.send(block)
+            send(index * MIB)
+        assert client.read().body == b"ok"
+
+
+def download(
+    process: ProcessGateway, vendor: RogueVendor, size: int, send: Callable[[int], None], read: Callable[[int], None]
+) -> str:
+    """Bring so many bytes down; the digest of what came."""
+
+    def give(wire: Wire, request: Request) -> None:
+        wire.send(OK + b"Content-Length: %d\r\n\r\n" % size)
+        for index, block in enumerate(blocks(size), 1):
+            wire.send(block)
+            send(index * MIB)
+
+    vendor.answer = give
+    running, through = hashlib.sha256(), 0
+    with process.connect(timeout=PATIENCE, receive_buffer=65_536) as client:
+        client.send(request("GET", "/pixii/x"))
+        _, framing, _ = client.head()
+        for piece in client.pieces(framing):
+            running.update(piece)
+            through += len(piece)
+            read(through)
+    return running.hexdigest()
+
+
+PACES: dict[str, tuple[int, Callable[[], Callable[[int], None]], Callable[[], Callable[[int], None]]]] = {
+    "full-speed": (SIZE, lambda: nothing, lambda: nothing),
+    "slow-reader": (SLOW_SIZE, lambda: nothing, lambda: once(4 * MIB)),
+    "slow-writer": (SLOW_SIZE, lambda: haltingly, lambda: nothing),
+}
+
+
+@pytest.mark.parametrize(("size", "send", "read"), PACES.values(), ids=PACES)
+def test_upload(
+    process: ProcessGateway,
+    vendor: RogueVendor,
+    size: int,
+    send: Callable[[], Callable[[int], None]],
+    read: Callable[[], Callable[[int], None]],
+    request: pytest.FixtureRequest,
+) -> None:
+    """An upload arrives byte for byte, and the gateway holds little of it, whoever is slow (W-156, W-161)."""
+    vendor.forget()
+
+    with measured(process, request.node.name, size):
+        upload(process, vendor, size, send(), read())
+
+    assert [(seen.size, seen.digest, seen.complete) for seen in vendor.requests] == [(size, digest(size), True)]
+
+
+@pytest.mark.parametrize(("size", "send", "read"), PACES.values(), ids=PACES)
+def test_download(
+    process: ProcessGateway,
+    vendor: RogueVendor,
+    size: int,
+    send: Callable[[], Callable[[int], None]],
+    read: Callable[[], Callable[[int], None]],
+    request: pytest.FixtureRequest,
+) -> None:
+    """A download arrives byte for byte, and the gateway holds little of it, whoever is slow (W-071, W-156)."""
+    vendor.forget()
+
+    with measured(process, request.node.name, size):
+        seen = download(process, vendor, size, send(), read())
+
+    assert seen == digest(size)
+
+
+def test_the_writer_feels_a_reader_that_stops(process: ProcessGateway, vendor: RogueVendor) -> None:
+    """While nobody reads, the writer on the other side cannot write on: back-pressure reaches it (W-156)."""
+    vendor.forget()
+    written = [0]
+
+    def send(through: int) -> None:
+        written[0] = through
+
+    def read(through: int) -> None:
+        if through > MIB and not stopped:
+            time.sleep(0.5)
+            stopped.append(written[0])
+            time.sleep(0.5)
+            stopped.append(written[0])
+
+    stopped: list[int] = []
+    download(process, vendor, SLOW_SIZE, send, read)
+
+    assert stopped[0] == stopped[1] < 32 * MIB
+
+
+def test_the_address_of_the_log_is_not_the_body(process: ProcessGateway) -> None:
+    """Nothing of the bodies went to the log, which stays small."""
+    assert Path(process.output).stat().st_size < MIB
+    assert "Traceback" not in process.logs()
