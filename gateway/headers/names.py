@@ -1,10 +1,11 @@
 """
-The lists of names, and the two questions both directions ask: what did `Connection` nominate, is a value clean.
+The lists of names, and what both directions do with them: sift a head, read `Connection`, look for controls.
 
 Names are lower-case bytes, as ASGI has them.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from enum import Enum, auto
 
 Header = tuple[bytes, bytes]
 
@@ -31,8 +32,22 @@ CREDENTIALS = frozenset({b"authorization", b"x-api-key"})
 
 # Contract 15: nothing of tracing goes to a vendor.
 TRACING = frozenset(
-    {b"b3", b"baggage", b"sentry-trace", b"traceparent", b"tracestate", b"uber-trace-id", b"x-request-id"}
+    {
+        b"b3",
+        b"baggage",
+        b"elastic-apm-traceparent",
+        b"grpc-trace-bin",
+        b"newrelic",
+        b"sentry-trace",
+        b"traceparent",
+        b"tracestate",
+        b"uber-trace-id",
+        b"x-amzn-trace-id",
+        b"x-cloud-trace-context",
+        b"x-request-id",
+    }
 )
+TRACING_PREFIXES = (b"ot-tracer-", b"uberctx-", b"x-b3-", b"x-datadog-", b"x-ot-")
 
 # W-146: what acts on our origin, or on the ingress in front of us.
 OURS_TO_SAY = frozenset(
@@ -64,6 +79,38 @@ _CONTROLS = bytes({*range(0x20), 0x7F} - {0x09})
 # What nearly every request says, so that nearly no list is parsed.
 _PLAIN_CONNECTION = frozenset({b"", b"close", b"keep-alive", b"Keep-Alive"})
 NOTHING: frozenset[bytes] = frozenset()
+
+
+class Fate(Enum):
+    """What becomes of a field: it passes as it is, it is dropped, or it is taken out and its values kept for later."""
+
+    PASS = auto()
+    DROP = auto()
+    NOTE = auto()
+
+
+def sift(
+    headers: Iterable[Header], fates: Mapping[bytes, Fate], judge: Callable[[bytes], bool]
+) -> tuple[list[Header], dict[bytes, list[bytes]]]:
+    """
+    One pass over a head: the fields that pass, in their order, and the values noted, by name.
+
+    `judge` says whether a name that the table does not hold passes.
+    """
+    passing: list[Header] = []
+    noted: dict[bytes, list[bytes]] = {}
+    for given, value in headers:
+        name = given.lower()
+        fate = fates.get(name)
+        if fate is _PASS or (fate is None and judge(name)):
+            passing.append((name, value))
+        elif fate is _NOTE:
+            noted.setdefault(name, []).append(value)
+    return passing, noted
+
+
+# An attribute of an Enum costs more than the rest of the pass.
+_PASS, _NOTE = Fate.PASS, Fate.NOTE
 
 
 def nominated(lines: Iterable[bytes]) -> frozenset[bytes]:

@@ -7,29 +7,35 @@ fields that carry the error's meaning in the protocol (`to_problem`, wire.md app
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from gateway.identity import vendor_request_id
 
 from .location import Base
 from .names import (
     HOP_BY_HOP,
+    NOTHING,
     OURS_TO_SAY,
     OURS_TO_SAY_PREFIXES,
     OVER_THE_BODY,
+    Fate,
     Header,
     nominated,
+    sift,
     without_controls,
 )
 
-_NEVER = HOP_BY_HOP | OURS_TO_SAY | {b"date", b"x-request-id"}
+_NEVER = HOP_BY_HOP | OURS_TO_SAY
 _COOKIES = frozenset({b"set-cookie", b"set-cookie2"})
 _NEVER_PREFIXES = (*OURS_TO_SAY_PREFIXES, b"errgate-")
 
-# Passed without a second look.
-_ORDINARY = frozenset(
-    {b"cache-control", b"content-encoding", b"content-type", b"etag", b"last-modified", b"retry-after", b"vary"}
+# Looked at before it is decided.
+_WEIGHED = frozenset(
+    {b"connection", b"content-length", b"content-type", b"date", b"location", b"transfer-encoding", b"x-request-id"}
 )
+
+# Passed without a second look.
+_ORDINARY = frozenset({b"cache-control", b"content-encoding", b"etag", b"last-modified", b"retry-after", b"vary"})
 
 # RFC 9110 section 5.6.7: the one format to write and the two to read.
 _HTTP_DATE = re.compile(
@@ -67,16 +73,19 @@ _UNBUFFERED = (b"x-accel-buffering", b"no")
 class ToCaller:
     """The rules for one vendor's successes and redirects, compiled from its settings."""
 
-    __slots__ = ("_base", "_passes", "_request_id_names")
+    __slots__ = ("_base", "_fates", "_request_id_names")
 
     def __init__(
         self, base: Base, *, cookies: bool = False, request_id_headers: Sequence[str] = ("x-request-id",)
     ) -> None:
-        """`request_id_headers`: where this vendor says its own request id."""
-        dropped = _NEVER if cookies else _NEVER | _COOKIES
-        self._passes = dict.fromkeys(_ORDINARY | _COOKIES, True) | dict.fromkeys(dropped, False)
+        """`request_id_headers`: where this vendor says its own request id, in order."""
+        self._request_id_names = tuple(name.lower().encode("ascii") for name in request_id_headers)
+        self._fates = (
+            dict.fromkeys(_ORDINARY | _COOKIES, Fate.PASS)
+            | dict.fromkeys(_NEVER if cookies else _NEVER | _COOKIES, Fate.DROP)
+            | dict.fromkeys(_WEIGHED.union(self._request_id_names), Fate.NOTE)
+        )
         self._base = base
-        self._request_id_names = frozenset(name.lower().encode("ascii") for name in request_id_headers)
 
     def __call__(
         self,
@@ -95,51 +104,41 @@ class ToCaller:
         `prefix` is how the caller came (`/pixii`, or nothing by the vendor's own Host); `date` is ours, used where the
         vendor's is missing or no date; `extra` is added last.
         """
-        passing: list[Header] = []
-        connection: list[bytes] = []
-        dates: list[bytes] = []
-        length: bytes | None = None
-        chunked = streamed = False
-        vendor_id: bytes | None = None
-        passes = self._passes
-        for given, value in headers:
-            name = given.lower()
-            if name in self._request_id_names:
-                vendor_id = vendor_id or vendor_request_id(value)
-            verdict = passes.get(name)
-            if verdict is None:
-                if name == b"content-length":
-                    length = value
-                elif name == b"location":
-                    passing.append((name, self._base.to_caller(value, prefix)))
-                elif not name.startswith(_NEVER_PREFIXES):
-                    passing.append((name, value))
-            elif verdict:
-                passing.append((name, value))
-                streamed = streamed or (name == b"content-type" and value[:17].lower() == b"text/event-stream")
-            elif name == b"connection":
-                connection.append(value)
-            elif name == b"date":
-                dates.append(value)
-            elif name == b"transfer-encoding":
-                chunked = True
-        if connection and (gone := nominated(connection)):
+        passing, noted = sift(headers, self._fates, _may_pass)
+        types = noted.get(b"content-type", ())
+        passing += [(b"content-type", value) for value in types]
+        passing += [(b"location", self._base.to_caller(value, prefix)) for value in noted.get(b"location", ())]
+        # An id in a field of another name than ours stays there, too.
+        passing += [(n, v) for n in self._request_id_names if n != b"x-request-id" for v in noted.get(n, ())]
+        if gone := nominated(noted.get(b"connection", ())):
             passing = [header for header in passing if header[0] not in gone]
         passing = without_controls(passing)
         if status not in _WITHOUT_CONTENT:
+            lengths = noted.get(b"content-length")
             # Of two framings the length is the one that lies (RFC 9112 section 6.3, W-047).
-            if length is not None and not chunked:
-                passing.append((b"content-length", length))
-            elif method != "HEAD":
-                streamed = True
+            if lengths and b"transfer-encoding" not in noted:
+                passing.append((b"content-length", lengths[0]))
+                streamed = any(value[:17].lower() == b"text/event-stream" for value in types)
+            else:
+                streamed = method != "HEAD"
             if streamed:
                 passing.append(_UNBUFFERED)
-        passing.append((b"date", _date(dates, date)))
+        passing.append((b"date", _date(noted.get(b"date", ()), date)))
         passing.append((b"x-request-id", request_id))
-        if vendor_id:
+        if vendor_id := _vendor_id(self._request_id_names, noted):
             passing.append((b"errgate-vendor-request-id", vendor_id))
         passing += extra
         return passing
+
+
+def _may_pass(name: bytes) -> bool:
+    return not name.startswith(_NEVER_PREFIXES)
+
+
+def _vendor_id(names: Iterable[bytes], noted: Mapping[bytes, Sequence[bytes]]) -> bytes | None:
+    """The vendor's request id from the first field that says one."""
+    ids = (vendor_request_id(value) for name in names for value in noted.get(name, ()))
+    return next(filter(None, ids), None)
 
 
 def to_annotated(headers: Iterable[Header], *, length: int) -> list[Header]:
@@ -164,26 +163,14 @@ def to_problem(
     `request_id` is the vendor's as its body says it, used where no header does. What the envelope itself needs is
     added by whoever answers.
     """
-    wanted = _KEPT_ON_PROBLEM | _KEPT_BY_CODE.get(code, frozenset())
-    wanted |= _CHALLENGE if own_credential else frozenset()
-    kept: list[Header] = []
-    connection: list[bytes] = []
-    dates: list[bytes] = []
-    vendor_id: bytes | None = None
-    for given, value in headers:
-        name = given.lower()
-        if name in wanted or name.startswith(_KEPT_PREFIXES):
-            kept.append((name, value))
-        elif name == b"date":
-            dates.append(value)
-        elif name == b"connection":
-            connection.append(value)
-        if vendor_id is None and name.decode("latin-1") in request_id_headers:
-            vendor_id = vendor_request_id(value)
-    gone = nominated(connection)
+    wanted = _KEPT_ON_PROBLEM | _KEPT_BY_CODE.get(code, NOTHING) | (_CHALLENGE if own_credential else NOTHING)
+    id_names = [name.lower().encode("ascii") for name in request_id_headers]
+    noting = dict.fromkeys((b"connection", b"date", *id_names), Fate.NOTE)
+    kept, noted = sift(headers, noting, lambda name: name in wanted or name.startswith(_KEPT_PREFIXES))
+    gone = nominated(noted.get(b"connection", ()))
     kept = without_controls([header for header in kept if header[0] not in gone])
-    kept.append((b"date", _date(dates, date)))
-    if vendor_id := vendor_id or vendor_request_id(request_id):
+    kept.append((b"date", _date(noted.get(b"date", ()), date)))
+    if vendor_id := _vendor_id(id_names, noted) or vendor_request_id(request_id):
         kept.append((b"errgate-vendor-request-id", vendor_id))
     return kept
 

@@ -1,8 +1,8 @@
 """
 The way to the vendor: what of a caller's head goes on.
 
-What must not go on is a table, made once per vendor; one pass over the head then keeps, drops, or (for three fields)
-rewrites. Ours is added last, so that nothing a caller nominates can take it away (W-024).
+What must not go on is a table, made once per vendor, and one pass over the head sifts by it. Ours is added last, so
+that nothing a caller nominates can take it away (W-024).
 """
 
 import re
@@ -12,18 +12,31 @@ from typing import Literal
 from gateway.bad_input import BadHeaders, LoopDetected
 
 from .framing import BARE, Framing
-from .names import CREDENTIALS, HOP_BY_HOP, LINE_BREAKING, TRACING, Header, elements, without_controls
+from .names import (
+    CREDENTIALS,
+    HOP_BY_HOP,
+    LINE_BREAKING,
+    TRACING,
+    TRACING_PREFIXES,
+    Fate,
+    Header,
+    elements,
+    sift,
+    without_controls,
+)
 
-# Between the caller and us, or said again by us in our own words.
-_NEVER = HOP_BY_HOP | TRACING | {b"content-length", b"expect", b"host", b"via"}
+# Between the caller and us.
+_NEVER = HOP_BY_HOP | TRACING | {b"content-length", b"expect", b"host"}
+# Said again by us.
+_REWRITTEN = frozenset({b"accept-encoding", b"via"})
 # RC-04 lists it among the fields of one connection: a wish of a browser, and no vendor's business.
 _BROWSERS = frozenset({b"upgrade-insecure-requests"})
 # W-079, W-083: where the caller sits. Never believed, never passed on.
 _WHENCE = frozenset({b"forwarded", b"x-real-ip"})
 _COOKIES = frozenset({b"cookie", b"cookie2"})
 
-# Families: ours, the forwarding ones, the proxies' own, the traces'.
-_NEVER_PREFIXES = (b"errgate-", b"proxy-", b"x-b3-", b"x-forwarded-")
+# Families: ours, the proxies', the forwarding ones, the traces'.
+_NEVER_PREFIXES = (b"errgate-", b"proxy-", b"x-forwarded-", *TRACING_PREFIXES)
 
 # Passed without a second look.
 _ORDINARY = frozenset(
@@ -60,7 +73,7 @@ def max_forwards(method: str, headers: Iterable[Header]) -> int | None:
 class ToVendor:
     """The rules for one vendor, compiled from its settings: call it with a request's head."""
 
-    __slots__ = ("_credential", "_guarded", "_host", "_own_name", "_passes", "_trace", "_via")
+    __slots__ = ("_credential", "_fates", "_guarded", "_host", "_own_name", "_trace", "_via")
 
     def __init__(
         self,
@@ -82,8 +95,12 @@ class ToVendor:
         dropped |= frozenset() if cookies else _COOKIES
         dropped |= frozenset() if credential == "passthrough" else CREDENTIALS
         # Whatever we set, strip or trust has no alias that a lax reader folds to it (W-084).
-        self._guarded = dropped | CREDENTIALS | _COOKIES | {b"accept-encoding", b"content-type", b"content-encoding"}
-        self._passes = dict.fromkeys(_ORDINARY | CREDENTIALS | _COOKIES, True) | dict.fromkeys(dropped, False)
+        self._guarded = dropped | _REWRITTEN | CREDENTIALS | _COOKIES | {b"content-encoding", b"content-type"}
+        self._fates = (
+            dict.fromkeys(_ORDINARY | CREDENTIALS | _COOKIES, Fate.PASS)
+            | dict.fromkeys(dropped, Fate.DROP)
+            | dict.fromkeys(_REWRITTEN, Fate.NOTE)
+        )
         self._credential = added
         self._host = (b"host", authority.encode("ascii"))
         self._own_name = name.lower().encode("ascii")
@@ -99,36 +116,26 @@ class ToVendor:
         forwarded_for: bytes | None = None,
         traceparent: bytes | None = None,
         request_id: bytes | None = None,
+        max_forwards: int | None = None,
     ) -> list[Header]:
         """
         The head to send: Host first, what passes in its order, then what we say ourselves, the credential last.
 
         `forwarded_for` is given where `forward.caller_address` is on; `traceparent` and `request_id` are used where
-        `trace` is. Raises `LoopDetected`, and `BadHeaders` for a line break inside a value.
+        `trace` is; `max_forwards` replaces the field of that name. Raises `LoopDetected`, and `BadHeaders` for a line
+        break inside a value.
         """
-        passing: list[Header] = []
-        vias: list[Header] = []
-        codings: list[bytes] = []
-        passes = self._passes
-        for header in headers:
-            name = header[0]
-            verdict = passes.get(name)
-            if verdict is None:
-                if name == b"accept-encoding":
-                    codings.append(header[1])
-                elif self._may_pass(name):
-                    passing.append(header)
-            elif verdict:
-                passing.append(header)
-            elif name == b"via":
-                vias.append(header)
+        passing, noted = sift(headers, self._fates, self._may_pass)
         if framing.nominated:
             passing = [header for header in passing if header[0] not in framing.nominated]
-        if codings:
+        if max_forwards is not None:
+            passing = [header for header in passing if header[0] != b"max-forwards"]
+            passing.append((b"max-forwards", b"%d" % max_forwards))
+        if codings := noted.get(b"accept-encoding"):
             passing += _accept_encodings(codings)
-        if vias:
+        if vias := noted.get(b"via"):
             self._refuse_loop(vias)
-            passing += vias
+            passing += [(b"via", via) for via in vias]
         clean = without_controls(passing)
         if clean is not passing:
             _refuse_line_breaks(passing)
@@ -148,16 +155,13 @@ class ToVendor:
             return False
         return folded is name or folded not in self._guarded
 
-    def _refuse_loop(self, vias: Sequence[Header]) -> None:
-        for _, value in vias:
-            if self._own_name not in value.lower():
-                continue
-            for hop in elements(value.lower()):
-                # RFC 9110 section 7.6.3: received-protocol, then received-by, then perhaps a comment.
-                words = hop.split()
-                if len(words) > 1 and words[1] == self._own_name:
-                    message = "The request has already passed through this gateway."
-                    raise LoopDetected(message)
+    def _refuse_loop(self, vias: Sequence[bytes]) -> None:
+        for hop in elements(b",".join(vias).lower()):
+            # RFC 9110 section 7.6.3: received-protocol, then received-by, then perhaps a comment.
+            words = hop.split(None, 2)
+            if len(words) > 1 and words[1] == self._own_name:
+                message = "The request has already passed through this gateway."
+                raise LoopDetected(message)
 
 
 def _field(name: str, value: str) -> Header:
