@@ -124,7 +124,8 @@ class _Walk:
         if self.nodes > MOST_NODES or len(path) > DEEPEST:
             raise _Endless
         if COLLECTIONS.get(node.tag) not in {type(node), None} or node.tag not in {*SCALARS, *COLLECTIONS, MERGE}:
-            return self.unknown(path, "has a YAML tag (!…) that settings do not have; take it away")
+            self.unknown(path, "has a YAML tag (!…) that settings do not have; take it away")
+            return None
         if isinstance(node, yaml.MappingNode):
             return self.mapping(node, path)
         if isinstance(node, yaml.SequenceNode):
@@ -132,7 +133,8 @@ class _Walk:
         try:
             return SCALARS.get(node.tag, str)(node.value)
         except ValueError:
-            return self.unknown(path, "does not fit its YAML tag (!!…); take the tag away")
+            self.unknown(path, "does not fit its YAML tag (!!…); take the tag away")
+            return None
 
     def item(self, node: yaml.Node, path: KeyPath) -> object:
         self.document.places[path] = _place(node)

@@ -97,6 +97,11 @@ class Settings(Model):
         return frozenset(self._contents) | ({self._file} if self._file else frozenset())
 
     @property
+    def named_callers(self) -> Mapping[str, CallerSettings]:
+        """The callers by name; empty without callers and with `open`."""
+        return self.callers if isinstance(self.callers, Mapping) else {}
+
+    @property
     def grace_seconds(self) -> float:
         """How long running requests may take after the lame-duck time."""
         if self.server.shutdown.grace is not None:

@@ -5,7 +5,7 @@ What is wrong is taken out, or filled in where it is required, until the rest va
 see all that is right.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
@@ -14,7 +14,7 @@ from pydantic_core import ErrorDetails
 
 from .faults import Fault, KeyPath
 from .models import Settings
-from .values import MAPPING, WORD, shown, suggestion
+from .values import MAPPING, WORD, closest, shown, suggestion
 
 # Steps of pydantic's path that no file has: the branch of a union, and "it is the key itself".
 STEPS_OF_OURS = frozenset({WORD, MAPPING, "[key]"})
@@ -89,24 +89,37 @@ def validate(data: object, directory: Path) -> tuple[Settings, list[Fault], list
             errors = [(_path(error["loc"], data), error) for error in refused.errors(include_url=False)]
         # The first round finds everything; later ones only meet the holes that it left.
         if not broken:
-            faults = [Fault(path, _sentence(path, error)) for path, error in errors]
+            faults = list(_faults(errors))
         for path, error in errors:
             broken.append(path)
             _mend(data, path, missing=error["type"] == "missing")
 
 
-def _path(steps: KeyPath, data: Any) -> KeyPath:
+def _path(steps: KeyPath, data: object) -> KeyPath:
     """Turn pydantic's path into the file's: without its own steps, and without [0] where one stands for a list."""
     path: list[str | int] = []
+    here: Any = data
     for step in steps:
-        if step in STEPS_OF_OURS or (isinstance(step, int) and not isinstance(data, list)):
+        if step in STEPS_OF_OURS or (isinstance(step, int) and not isinstance(here, list)):
             continue
         path.append(step)
-        if isinstance(data, list):
-            data = data[int(step)]
-        elif isinstance(data, dict):
-            data = data.get(step)
+        if isinstance(here, list):
+            here = here[int(step)]
+        elif isinstance(here, dict):
+            here = here.get(step)
     return tuple(path)
+
+
+def _faults(errors: Sequence[tuple[KeyPath, ErrorDetails]]) -> Iterator[Fault]:
+    """Tell each error, but a misspelt key only once: that the right one is missing says the same again."""
+    meant: set[KeyPath] = set()
+    for path, error in errors:
+        if error["type"] == "extra_forbidden":
+            close = closest(str(path[-1]), keys_at(Settings, path[:-1]))
+            meant.add((*path[:-1], close or ""))
+    for path, error in errors:
+        if error["type"] != "missing" or path not in meant:
+            yield Fault(path, _sentence(path, error))
 
 
 def _sentence(path: KeyPath, error: ErrorDetails) -> str:
@@ -133,10 +146,10 @@ def keys_at(kind: object, path: KeyPath) -> frozenset[str]:
     return frozenset[str]().union(*(keys_at(branch, path) for branch in inside))
 
 
-def _mend(data: Any, path: KeyPath, *, missing: bool) -> None:
+def _mend(data: object, path: KeyPath, *, missing: bool) -> None:
     """Take out what is wrong, with the list it is in; a required key that is missing gets its stand-in."""
     *above, last = path
-    parent = data
+    parent: Any = data
     for step in above:
         if not isinstance(parent, dict | list) or (isinstance(parent, dict) and step not in parent):
             return

@@ -206,10 +206,15 @@ def word_or_mapping(value: object) -> str:
     return MAPPING if isinstance(value, dict | BaseModel) else WORD
 
 
+def closest(word: str, known: Iterable[str]) -> str | None:
+    """Find what a misspelt word was probably meant to be."""
+    return next(iter(get_close_matches(word, sorted(known), n=1)), None)
+
+
 def suggestion(word: str, known: Iterable[str]) -> str:
     """Ask "did you mean", where something known is close."""
-    close = get_close_matches(word, list(known), n=1)
-    return f'; did you mean "{close[0]}"?' if close else ""
+    close = closest(word, known)
+    return f"; did you mean `{close}`?" if close else ""
 
 
 def one_of(*words: str, mapping: str = "") -> BeforeValidator:

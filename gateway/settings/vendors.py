@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from pydantic import Discriminator, Field, PrivateAttr, Tag
 
 from .limits import Hold, LimitSettings
-from .normalizer import Normalizer, RouteSettings
+from .normalizer import Described, Normalizer, RouteSettings
 from .places import DEFAULT_PORTS, Authority, BaseUrl, CredentialHeader, CredentialValue, Host, ProxyUrl
 from .server import AtLeastOne
 from .values import MAPPING, WORD, Duration, File, Flag, Many, Model, Number, Share, Size, one_of, word_or_mapping
@@ -158,6 +158,16 @@ class VendorSettings(Model):
         if self._vendor is None:
             raise RuntimeError("settings come from load() or loads(), which resolve the normalizer")
         return self._vendor
+
+    @property
+    def described(self) -> Described | None:
+        """The normalizer, where it is a mapping."""
+        return self.normalizer if isinstance(self.normalizer, Described) else None
+
+    @property
+    def route_names(self) -> frozenset[str]:
+        """Every route that limits and callers may name."""
+        return frozenset(route.name for route in self.vendor.routes)
 
     def settle(self, vendor: "Vendor", by_route: Mapping[str, Timeouts]) -> None:
         """Note the resolved normalizer and the deadlines of its routes; once, while the settings are loaded."""
