@@ -4,9 +4,13 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.e2e.harness.client import request as bytes_of
 from tests.e2e.harness.gateway import ThreadGateway, silence
 from tests.e2e.harness.oracle import leaving_no_trace
 from tests.e2e.harness.vendor import RogueVendor
+
+# What a well vendor answers with 200.
+CLEAN = bytes_of("GET", "/pixii/clean")
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +22,7 @@ def vendor() -> Iterator[RogueVendor]:
 
 @pytest.fixture(autouse=True)
 def _no_trace(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Hold every test that uses `gateway` and `vendor` to the oracles; a module's CLEAN is its clean request."""
+    """Hold every test that uses `gateway` and `vendor` to the oracles; a module may have a CLEAN request of its own."""
     if not {"gateway", "vendor"} <= set(request.fixturenames):
         yield
         return
@@ -27,7 +31,7 @@ def _no_trace(request: pytest.FixtureRequest) -> Iterator[None]:
     assert isinstance(gateway, ThreadGateway)
     assert isinstance(vendor, RogueVendor)
     vendor.forget()
-    with leaving_no_trace(gateway, vendor, getattr(request.module, "CLEAN", "/pixii/clean")):
+    with leaving_no_trace(gateway, vendor, getattr(request.module, "CLEAN", CLEAN)):
         yield
 
 

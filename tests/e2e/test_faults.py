@@ -36,7 +36,7 @@ from tests.e2e.harness.wire import Cut, Request
 EARLY = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
 CHUNKS = OK + b"Transfer-Encoding: chunked\r\n\r\n"
 TWO = b"Content-Length: 2\r\n\r\nok"
-CLEAN = "/one/clean"
+CLEAN = request("GET", "/one/clean")
 
 
 @pytest.fixture(scope="module")

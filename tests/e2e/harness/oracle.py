@@ -37,9 +37,9 @@ def busy(gateway: ThreadGateway) -> dict[str, float]:
 
 
 @contextmanager
-def leaving_no_trace(gateway: ThreadGateway, vendor: RogueVendor, clean: str) -> Iterator[None]:
+def leaving_no_trace(gateway: ThreadGateway, vendor: RogueVendor, clean: bytes) -> Iterator[None]:
     """
-    Hold a test to the leak oracle and the metric oracle; `clean` is a target that a well vendor answers.
+    Hold a test to the leak oracle and the metric oracle; `clean` is a request that a well vendor answers.
 
     Idle pooled connections may stay: each is a descriptor on both sides, and they are taken off.
     """
@@ -53,7 +53,7 @@ def leaving_no_trace(gateway: ThreadGateway, vendor: RogueVendor, clean: str) ->
 
     assert vendor.faults == [], "the gateway wrote what no vendor should read"
     vendor.forget()
-    assert gateway.ask(clean).body == b"ok", "the next request does not work"
+    assert gateway.send(clean).body == b"ok", "the next request does not work"
     assert until(lambda: not any(busy(gateway).values())), f"still at work: {busy(gateway)}"
     assert until(lambda: gateway.tasks() <= tasks), f"{gateway.tasks()} tasks, {tasks} before"
     assert until(lambda: descriptors() - 2 * vendor.open <= files + 1), f"{descriptors()} descriptors, {files} before"
