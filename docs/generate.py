@@ -183,7 +183,7 @@ def render(page: str) -> str:
             message = f"README.md needs {start} and {end} once each"
             raise ValueError(message)
         content = f"{start}\n{make()}\n{end}"
-        page = block.sub(lambda _, content=content: content, page)
+        page = block.sub(content.replace("\\", "\\\\"), page)
     return page
 
 

@@ -46,8 +46,8 @@ DOORS = {
     "pydantic_core": ("gateway.settings",),
     "brotli": ("gateway.codings",),
     "zstandard": ("gateway.codings",),
-    "zlib": ("gateway.codings",),
-    "gzip": ("gateway.codings",),
+    "zlib": ("gateway.codings", "gateway.sandbox"),
+    "gzip": ("gateway.codings", "gateway.sandbox"),
     "redis": ("gateway.limits.redis",),
     "jinja2": ("gateway.pages",),
     # W-152: the forwarding path speaks ASGI messages; Starlette carries our own endpoints and the simulators.
