@@ -5,6 +5,7 @@ from .limits import LimitSettings
 from .load import load, loads
 from .models import CallerSettings, Settings
 from .normalizer import RouteSettings
+from .schema import schema
 from .vendors import Credential, Timeouts, VendorSettings
 
 __all__ = [
@@ -18,4 +19,5 @@ __all__ = [
     "VendorSettings",
     "load",
     "loads",
+    "schema",
 ]

@@ -10,15 +10,13 @@ from collections.abc import Callable, Iterator, Sequence
 from .certificates import certificates
 from .faults import Fault, KeyPath
 from .limit_checks import limits
-from .models import Settings
+from .models import CALLER_NAME, VENDOR_NAME, Settings
 from .places import is_loopback
 from .unavailable import unavailable
 from .values import suggestion
 from .vendor_checks import Known, unknown_route, vendors
 from .vendors import Credential
 
-VENDOR_NAME = re.compile("[a-z0-9][a-z0-9_-]{0,31}")
-CALLER_NAME = re.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 # Labels say `none` where there is no vendor or no caller, and `other` where no route matched (contract 14).
 NOBODY, NO_ROUTE = "none", "other"
 

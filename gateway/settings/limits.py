@@ -5,9 +5,9 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import Field
 
 from .places import Method, Name, StoreUrl
-from .values import Duration, DurationOrZero, File, Many, Model, Number, SecretUrl
+from .values import NUMBER, Duration, DurationOrZero, File, Many, Model, SecretUrl
 
-Count: TypeAlias = Annotated[Number, Field(ge=1, le=1_000_000_000)]
+Count: TypeAlias = Annotated[int, Field(ge=1, le=1_000_000_000), NUMBER]
 
 
 class LimitSettings(Model):

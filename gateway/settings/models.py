@@ -9,15 +9,23 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BeforeValidator, Discriminator, Field, PrivateAttr, Tag
+from pydantic import Discriminator, Field, JsonValue, PrivateAttr, Tag
 
 from .limits import LimitSettings, LimitStore
 from .places import Name
 from .server import Problems, Server
-from .values import MAPPING, WORD, Flag, Many, Model, one_of, one_or_many, text, word_or_mapping
+from .values import MAPPING, ONE_OR_MANY, WORD, Flag, Many, Model, one_of, text, word_or_mapping
 from .vendors import VendorSettings
 
+# What a reply's last bytes and a `Connection: close` need after the longest `total` (contract 3).
 DRAIN_SECONDS = 5.0
+VENDOR_NAME = re.compile("[a-z0-9][a-z0-9_-]{0,31}")
+CALLER_NAME = re.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+def named(pattern: re.Pattern[str]) -> dict[str, JsonValue]:
+    """Say in the schema of a mapping which names its keys may have; `checks` says it to people."""
+    return {"propertyNames": {"pattern": f"^{pattern.pattern}$"}}
 
 
 def _digest(value: str) -> str:
@@ -38,7 +46,7 @@ RouteChoice: TypeAlias = Annotated[
 class CallerSettings(Model):
     """`callers.<name>`: one caller, what it proves itself with and what it may do."""
 
-    key_sha256: Annotated[Many[Digest], BeforeValidator(one_or_many), Field(min_length=1)]
+    key_sha256: Annotated[Many[Digest], Field(min_length=1), ONE_OR_MANY]
     """SHA-256 digests of the caller's keys, several for rotation."""
     vendors: Mapping[str, RouteChoice] | None = None
     """Vendors that the caller may use, each with its routes or `all`; null: all vendors."""
@@ -50,7 +58,7 @@ class CallerSettings(Model):
 
 CallersChoice: TypeAlias = Annotated[
     Annotated[Literal["open"], one_of("open", mapping="a mapping of callers"), Tag(WORD)]
-    | Annotated[Mapping[str, CallerSettings], Tag(MAPPING)],
+    | Annotated[Mapping[str, CallerSettings], Field(json_schema_extra=named(CALLER_NAME)), Tag(MAPPING)],
     Discriminator(word_or_mapping),
 ]
 
@@ -75,7 +83,7 @@ class Settings(Model):
     """What the envelope says."""
     callers: CallersChoice | None = None
     """Who may call: null, refused off loopback when a credential is configured; `open`, anyone; or a mapping."""
-    vendors: Mapping[str, VendorSettings] = {}
+    vendors: Annotated[Mapping[str, VendorSettings], Field(json_schema_extra=named(VENDOR_NAME))] = {}
     """The vendors, by the name that is the first segment of a path."""
     limit_store: LimitStore = LimitStore()
     """Where limits are counted."""

@@ -13,14 +13,14 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag
 from .places import HeaderName, Method, Name
 from .values import (
     MAPPING,
+    NUMBER,
+    ONE_OR_MANY,
     WORD,
     Duration,
     Flag,
     Many,
     Model,
-    Number,
     matching,
-    one_or_many,
     shown,
     suggestion,
     text,
@@ -58,12 +58,17 @@ def _words(value: object) -> object:
     return [spelled[x] if isinstance(x, bool) else str(x) if isinstance(x, int | float) else x for x in many]
 
 
+def _jobs(value: object) -> object:
+    return [] if value is None else [value] if isinstance(value, dict) else value
+
+
+Scalar: TypeAlias = str | int | float | bool | None
 Pointer: TypeAlias = Annotated[str, matching("(/([^~/]|~[01])*)+", "a JSON Pointer, as in /error/code")]
-Pointers: TypeAlias = Annotated[Many[Pointer], BeforeValidator(one_or_many)]
+Pointers: TypeAlias = Annotated[Many[Pointer], ONE_OR_MANY]
 House: TypeAlias = Annotated[str, text(_house_code)]
 Regex: TypeAlias = Annotated[str, text(_regex)]
-Words: TypeAlias = Annotated[Many[str], BeforeValidator(_words)]
-Status: TypeAlias = Annotated[Number, Field(ge=100, le=599)]
+Words: TypeAlias = Annotated[Many[str], BeforeValidator(_words, json_schema_input_type=Scalar | list[Scalar])]
+Status: TypeAlias = Annotated[int, Field(ge=100, le=599), NUMBER]
 ErrorStatus: TypeAlias = Annotated[str, matching("[45][0-9][0-9]", "a status from 400 to 599")]
 RoutePath: TypeAlias = Annotated[
     str,
@@ -132,11 +137,11 @@ class RouteSettings(Model):
     """The route's name in limits, callers and metrics."""
     methods: Many[Method] = ()
     """Methods of the route, GET includes HEAD; empty: any."""
-    path: Annotated[Many[RoutePath], BeforeValidator(one_or_many), Field(min_length=1)]
+    path: Annotated[Many[RoutePath], Field(min_length=1), ONE_OR_MANY]
     """The end of the upstream path, or a list of such ends; `*` is one segment."""
     timeouts: RouteTimeouts = RouteTimeouts()
     """Deadlines of this route."""
-    job: Annotated[Many[Job], BeforeValidator(lambda job: [job] if isinstance(job, dict) else job)] = ()
+    job: Annotated[Many[Job], BeforeValidator(_jobs, json_schema_input_type=Job | list[Job] | None)] = ()
     """How a payload of this route says that the work failed; one mapping or a list."""
     refused: Flag = False
     """Whether this route is refused with `permission_denied`."""
@@ -197,7 +202,7 @@ class SuccessErrorRule(Model):
     """The route whose successes are looked into."""
     at: Pointer
     """Where to look."""
-    equals: Annotated[str | int | float | bool | None, BeforeValidator(_scalar)] = None
+    equals: Annotated[Scalar, BeforeValidator(_scalar)] = None
     """The value that means an error."""
     statuses: Flag = False
     """Whether a number of 400 to 599 there is the status to answer with."""

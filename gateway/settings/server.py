@@ -5,10 +5,10 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import Field, SecretStr
 
 from .places import Authority, Host, Token
-from .values import Duration, DurationOrZero, File, Flag, Many, Model, Network, Number, Size, matching
+from .values import NUMBER, Duration, DurationOrZero, File, Flag, Many, Model, Network, Size, matching
 
-Port: TypeAlias = Annotated[Number, Field(ge=0, le=65535)]
-AtLeastOne: TypeAlias = Annotated[Number, Field(ge=1, le=1_000_000)]
+Port: TypeAlias = Annotated[int, Field(ge=0, le=65535), NUMBER]
+AtLeastOne: TypeAlias = Annotated[int, Field(ge=1, le=1_000_000), NUMBER]
 # RFC 9209 writes the name as a structured-field token, RFC 9110 in `Via` as a token: what both take.
 ServerName: TypeAlias = Annotated[
     str, matching("[A-Za-z][A-Za-z0-9._-]{0,63}", "a letter and then letters, digits, dots, dashes or underscores")

@@ -7,12 +7,13 @@ see all that is right.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from .faults import Fault, KeyPath
+from .keys import keys_at
 from .models import Settings
 from .values import MAPPING, WORD, closest, shown, suggestion
 
@@ -130,30 +131,16 @@ def _sentence(path: KeyPath, error: ErrorDetails) -> str:
     return tell(error) if tell else f"cannot be used: {error['msg']}"
 
 
-def keys_at(kind: object, path: KeyPath) -> frozenset[str]:
-    """Tell the keys of the mapping at this path, by the models' own annotations."""
-    if isinstance(kind, type) and issubclass(kind, BaseModel):
-        if not path:
-            return frozenset(kind.model_fields)
-        field = kind.model_fields.get(str(path[0]))
-        return keys_at(field.annotation, path[1:]) if field else frozenset()
-    inside = get_args(kind)
-    if path and get_origin(kind) is Mapping:
-        return keys_at(inside[1], path[1:])
-    if get_origin(kind) is tuple:
-        # One mapping may stand for a list of one.
-        return keys_at(inside[0], path[1:] if path and isinstance(path[0], int) else path)
-    return frozenset[str]().union(*(keys_at(branch, path) for branch in inside))
-
-
 def _mend(data: object, path: KeyPath, *, missing: bool) -> None:
     """Take out what is wrong, with the list it is in; a required key that is missing gets its stand-in."""
     *above, last = path
     parent: Any = data
     for step in above:
-        if not isinstance(parent, dict | list) or (isinstance(parent, dict) and step not in parent):
+        try:
+            parent = parent[step]
+        # An earlier fault took it out already.
+        except (KeyError, IndexError, TypeError):
             return
-        parent = parent[step]
     if not isinstance(parent, dict):
         _mend(data, tuple(above), missing=False)
     elif missing and last in STAND_INS:

@@ -232,7 +232,11 @@ ANY_TEXT = WithJsonSchema({"type": "string"})
 SIZE_SCHEMA = WithJsonSchema({"anyOf": [{"type": "string", "pattern": f"^{SIZE.pattern}$"}, {"type": "integer"}]})
 
 Many: TypeAlias = Annotated[tuple[Item, ...], Strict(strict=False)]
-Number: TypeAlias = Annotated[int, BeforeValidator(read_number)]
+NUMBER = BeforeValidator(read_number)
+# Last in its type, so that what comes before it is checked by pydantic and stands in the schema.
+ONE_OR_MANY = BeforeValidator(one_or_many, json_schema_input_type=str | list[str] | None)
+
+Number: TypeAlias = Annotated[int, NUMBER]
 Flag: TypeAlias = Annotated[bool, BeforeValidator(read_flag)]
 Duration: TypeAlias = Annotated[
     float, PlainValidator(read_positive_duration), PlainSerializer(write_duration, when_used="json"), _text(DURATION)

@@ -10,7 +10,7 @@ from .limits import Hold, LimitSettings
 from .normalizer import Described, Normalizer, RouteSettings
 from .places import DEFAULT_PORTS, Authority, BaseUrl, CredentialHeader, CredentialValue, Host, ProxyUrl
 from .server import AtLeastOne
-from .values import MAPPING, WORD, Duration, File, Flag, Many, Model, Number, Share, Size, one_of, word_or_mapping
+from .values import MAPPING, NUMBER, WORD, Duration, File, Flag, Many, Model, Share, Size, one_of, word_or_mapping
 
 if TYPE_CHECKING:
     from normalizers import Vendor
@@ -54,11 +54,11 @@ class Timeouts(Model):
 class Retries(Model):
     """`retries`: sending again what was certainly not sent, or is idempotent."""
 
-    max: Annotated[Number, Field(ge=0, le=10)] = 0
+    max: Annotated[int, Field(ge=0, le=10), NUMBER] = 0
     """How many times a request may be sent again."""
     budget: Share = 0.1
     """The share of the vendor's requests that may be retries, beside one a second."""
-    statuses: Many[Annotated[Number, Field(ge=400, le=599)]] = ()
+    statuses: Many[Annotated[int, Field(ge=400, le=599), NUMBER]] = ()
     """Statuses of the vendor that are retried too."""
     idempotency_key: Flag = False
     """Whether a request with `Idempotency-Key` counts as idempotent."""
@@ -67,7 +67,7 @@ class Retries(Model):
 class Breaker(Model):
     """`breaker`: refuses at once what would fail anyway."""
 
-    failures: Annotated[Number, Field(ge=1, le=10_000)]
+    failures: Annotated[int, Field(ge=1, le=10_000), NUMBER]
     """Consecutive network failures and vendor 502, 503 and 504 that open it."""
     open_for: Duration
     """How long it stays open before one request probes."""
