@@ -1,0 +1,127 @@
+"""The finder: reads what a vendor's reply says from its places. One for all vendors."""
+
+import re
+from collections.abc import Iterator
+from itertools import islice
+from urllib.parse import quote
+
+from ._delay import retry_after, seconds
+from ._problem import FieldError
+from ._reply import Reply, at, text, texts
+from ._vendor import FieldPlaces, Finding, Places, Vendor
+
+# Contract 5.
+CODE_LIMIT = 128
+ERRORS_LIMIT = 50
+# A vendor request id longer than a code is none.
+_ID_LIMIT = CODE_LIMIT
+# No form has deeper fields; it bounds the work on hostile ones.
+_STEPS_LIMIT = 32
+# What RFC 3986 lets stand in a fragment, but for "/", which separates the steps.
+_FRAGMENT = "~!$&'()*+,;=:@?"
+
+
+def find(vendor: Vendor, reply: Reply) -> Finding:
+    """What the vendor said. Never raises, whatever the reply holds."""
+    if vendor.finder is not None:
+        try:
+            return vendor.finder(reply)
+        except Exception:  # noqa: BLE001  a package's finder must not cost the status that the vendor did give
+            return Finding(unreadable=True)
+    parsed = reply.json()
+    body = parsed if isinstance(parsed, dict) else {}
+    places, now = vendor.places, reply.now()
+    message = text(body, places.message)
+    return Finding(
+        code=code_at(body, places.code)[1],
+        message=message,
+        request_id=_header_id(reply, places) or id_at(body, places.request_id),
+        retry_after=_largest(
+            retry_after(reply.headers.get("retry-after", ""), now),
+            *(seconds(at(body, pointer), now) for pointer in places.retry_after),
+        ),
+        reset_after=_largest(*(seconds(reply.headers.get(name), now) for name in places.reset_headers)),
+        errors=_errors(body, places, message),
+        details=_error_object(body),
+        body=body,
+        unreadable=reply.unreadable or (bool(reply.body) and not isinstance(parsed, dict)),
+    )
+
+
+def code_at(value: object, pointers: tuple[str, ...]) -> tuple[str | None, str | None]:
+    """The first of these places that holds a code, and the code: a string of 1 to 128 characters between its blanks."""
+    for pointer, found in texts(value, pointers):
+        if len(found.strip()) <= CODE_LIMIT:
+            return pointer, found if len(found) <= CODE_LIMIT else found.strip()
+    return None, None
+
+
+def id_at(value: object, pointers: tuple[str, ...]) -> str | None:
+    """The first of these places that holds an id: an integer, or a string that is not too long for one."""
+    for pointer in pointers:
+        found = at(value, pointer)
+        if isinstance(found, str | int) and not isinstance(found, bool) and 0 < len(str(found)) <= _ID_LIMIT:
+            return str(found)
+    return None
+
+
+def _header_id(reply: Reply, places: Places) -> str | None:
+    ids = (reply.headers.get(name, "") for name in places.request_id_headers)
+    return next((found for found in ids if 0 < len(found) <= _ID_LIMIT), None)
+
+
+def _largest(*delays: int | None) -> int | None:
+    return max((delay for delay in delays if delay is not None), default=None)
+
+
+def _error_object(body: dict[str, object]) -> object:
+    """The vendor's error object: the member `error` where it is one, else the body, which then is flat."""
+    error = body.get("error")
+    return error if isinstance(error, dict) else body
+
+
+def _errors(body: object, places: Places, message: str | None) -> tuple[FieldError, ...]:
+    """The wrong fields, from the first place that names any."""
+    for pointer in (*places.errors.list, *places.detail):
+        value = at(body, pointer)
+        # What the message has said already is no second error.
+        if value != message and (errors := tuple(islice(_fields(value, places.errors), ERRORS_LIMIT))):
+            return errors
+    return ()
+
+
+def _fields(value: object, places: FieldPlaces) -> Iterator[FieldError]:
+    """Wrong fields in every form that vendors use: a text, an object, {field: text or texts}, a list of any of them."""
+    for member in value[:ERRORS_LIMIT] if isinstance(value, list) else [value]:
+        if isinstance(member, str) and member.strip():
+            yield FieldError(member)
+        elif detail := text(member, places.detail):
+            where = (_pointer(at(member, pointer)) for pointer in places.pointer)
+            yield FieldError(detail, next((pointer for pointer in where if pointer), None))
+        elif isinstance(member, dict):
+            for name, said in islice(member.items(), ERRORS_LIMIT):
+                for one in said[:ERRORS_LIMIT] if isinstance(said, list) else [said]:
+                    if detail := one if isinstance(one, str) and one.strip() else text(one, places.detail):
+                        yield FieldError(detail, _pointer(name))
+
+
+def _pointer(place: object) -> str | None:
+    """The URI fragment of a JSON Pointer to a field that is named "age", "a.0.b", "a[0].b", "#/a/0/b" or in a list."""
+    match place:
+        case str() if (plain := place.removeprefix("#")).startswith("/"):
+            steps = [step.replace("~1", "/").replace("~0", "~") for step in plain[1:].split("/")]
+        case str():
+            steps = [step for step in re.split(r"[.\[\]]+", place.strip()) if step not in {"", "$"}]
+        case list():
+            steps = [str(step) for step in place[:_STEPS_LIMIT] if isinstance(step, str | int)]
+            # FastAPI's first step says where the field came from.
+            if steps and steps[0] == "body":
+                return _fragment(steps[1:])
+        case _:
+            return None
+    return _fragment(steps) if steps else None
+
+
+def _fragment(steps: list[str]) -> str:
+    escaped = (step.replace("~", "~0").replace("/", "~1") for step in steps[:_STEPS_LIMIT])
+    return "#" + "".join("/" + quote(step, safe=_FRAGMENT, errors="replace") for step in escaped)

@@ -1,0 +1,100 @@
+"""
+A vendor's reply as a value, and the readers that survive any body.
+
+Nothing here raises, whatever a vendor, or a proxy in between, has sent; what cannot be read is None.
+"""
+
+import json
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from itertools import islice
+
+from ._delay import http_date
+
+# What a body may cost when it is parsed, in bytes. It keeps a bomb such as 256 KiB of "[[[[]]]]," below 8 MiB in all;
+# 256 KiB of honest field errors come to 3.6 MiB.
+_PARSED_LIMIT = 4 * 1024 * 1024
+# A dict with one member takes 232 bytes in CPython; a short text with its place in a list or dict about 100.
+_CONTAINER_COST, _MEMBER_COST = 240, 100
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """
+    A vendor's answer, read to its end and decoded.
+
+    `headers` have lower-case names, repeated lines joined by ", ". `body` is the decoded content, b"" where it could
+    not be decoded. `received_at` is in Unix seconds by the gateway's clock: the core has none, and dates need one.
+    `unreadable` says that the content coding could not be undone, or that the body was over its bound.
+    """
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    received_at: float = 0.0
+    unreadable: bool = False
+
+    def json(self) -> object:
+        """The body as JSON, or None for anything else: HTML, empty, cut short, a bomb. Its media type is not asked."""
+        containers, members = self.body.count(b"[") + self.body.count(b"{"), self.body.count(b",")
+        if containers * _CONTAINER_COST + members * _MEMBER_COST > _PARSED_LIMIT:
+            return None
+        try:
+            # utf-8-sig: some begin with a BOM. replace: one bad byte must not hide the vendor's code.
+            parsed: object = json.loads(self.body.decode("utf-8-sig", "replace"))
+        # RecursionError: "[" * 10_000 is a valid prefix of JSON. ValueError: an integer of over 4,300 digits, too.
+        except (ValueError, RecursionError):
+            return None
+        return parsed
+
+    def now(self) -> float:
+        """The moment of this reply in Unix seconds: by its own Date, since its clock made its dates, else by ours."""
+        date = http_date(self.headers.get("date", ""))
+        return self.received_at if date is None else date
+
+
+@cache
+def _steps(pointer: str) -> tuple[str, ...]:
+    """The unescaped steps of a JSON Pointer. Cached: pointers come from vendor files and settings, not from bodies."""
+    return tuple(step.replace("~1", "/").replace("~0", "~") for step in pointer.split("/")[1:])
+
+
+def at(value: object, pointer: str) -> object:
+    """What a JSON Pointer (RFC 6901) points to, or None."""
+    for step in _steps(pointer):
+        if isinstance(value, dict):
+            value = value.get(step)
+        elif isinstance(value, list) and step.isascii() and step.isdigit() and int(step) < len(value):
+            value = value[int(step)]
+        else:
+            return None
+    return value
+
+
+def texts(value: object, pointers: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    """Those of the places that hold a string with more than blanks in it: the pointer, the string."""
+    for pointer in pointers:
+        found = at(value, pointer)
+        if isinstance(found, str) and found.strip():
+            yield pointer, found
+
+
+def text(value: object, pointers: tuple[str, ...]) -> str | None:
+    """The first string with more than blanks in it."""
+    return next((found for _, found in texts(value, pointers)), None)
+
+
+def strings(value: object, most: int = 64) -> Iterator[str]:
+    """The strings at or under a value, outermost first; of a bomb only the first `most`."""
+    waiting = deque([value])
+    while waiting and most:
+        value = waiting.popleft()
+        most -= 1
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, dict):
+            waiting.extend(islice(value.values(), most))
+        elif isinstance(value, list):
+            waiting.extend(value[:most])

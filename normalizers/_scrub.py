@@ -1,0 +1,135 @@
+"""A vendor's words made fit to be seen: secrets out, control characters out, cut to length."""
+
+import base64
+import html
+import json
+import math
+import re
+from collections.abc import Callable, Iterable, Iterator
+from urllib.parse import quote, quote_plus
+
+REDACTED = "[redacted]"
+# Contract 5.
+TEXT_LIMIT = 1_024
+DETAILS_LIMIT = 4 * 1024
+# A secret that begins before the cut is only found if it is seen whole; no key that we know of is a quarter as long.
+_WINDOW = 16 * 1024
+# The documented error objects are three levels deep.
+_DEEPEST = 16
+
+# Whatever looks like a key: of these vendors, of this gateway, of others. The lookbehind keeps "task-force" whole.
+_KEY_SHAPE = re.compile(
+    r"""\b(?i:bearer)(?:\s|%20|\+)+[^\s"'<>,;]+"""
+    r"|(?:pk|pm)_(?:live|test)_[\w-]+"
+    r"|(?:pkz|egk)_[\w-]+"
+    r"|(?<![A-Za-z0-9])sk-[\w-]{6,}"
+)
+# A shorter piece of base64 stands in too many texts by chance.
+_SHORTEST_PIECE = 8
+
+# What a terminal, a log viewer or a browser may obey: controls and bidirectional overrides. And lone surrogates, which
+# no encoder takes.
+_BREAKS = re.compile(r"[\t-\r\x85\u2028\u2029]+")
+_UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+class Scrubber:
+    """
+    Replaces secrets in a text by "[redacted]".
+
+    Found are the secrets given, plain and in every encoding in which a vendor may echo them, and whatever looks like
+    a key. Of an injected header value such as "Bearer …" the part after the scheme is a secret by itself.
+    """
+
+    __slots__ = ("_forms", "_pieces")
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        values = {value for secret in secrets for value in (secret, secret.partition(" ")[2]) if value.strip()}
+        # The longest first, so that no rest of a longer form stays behind.
+        self._forms = sorted({form for value in values for form in _forms(value)}, key=len, reverse=True)
+        self._pieces = {
+            piece: re.compile(re.escape(piece) + r"[\w+/=-]*", re.ASCII) for value in values for piece in _pieces(value)
+        }
+
+    def __call__(self, text: str) -> str:
+        for form in self._forms:
+            text = text.replace(form, REDACTED)
+        for piece, run in self._pieces.items():
+            if piece in text:
+                text = run.sub(REDACTED, text)
+        return _KEY_SHAPE.sub(REDACTED, text)
+
+    def bytes(self, text: bytes) -> bytes:
+        """The same for bytes, such as a header value."""
+        return self(text.decode("latin-1")).encode("latin-1")
+
+
+def _forms(secret: str) -> Iterator[str]:
+    """A secret as it is, URL-encoded, JSON-escaped and HTML-escaped."""
+    yield secret
+    raw = secret.encode(errors="replace")
+    for encoded in (quote(raw, safe=""), quote(raw), quote_plus(raw)):
+        yield encoded
+        yield re.sub("%[0-9A-F]{2}", lambda escape: escape[0].lower(), encoded)
+    for escaped in (json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]):
+        yield escaped
+        yield escaped.replace("/", r"\/")
+    yield html.escape(secret)
+    # As bytes() sees it.
+    yield raw.decode("latin-1")
+
+
+def _pieces(secret: str) -> Iterator[str]:
+    """
+    What stands in every base64 text that holds the secret, also in the middle as in Basic's "name:secret".
+
+    Three bytes become four characters, so there are three ways to fall; characters that mix with a neighbour are left.
+    """
+    raw = secret.encode(errors="replace")
+    for offset, mixed in ((0, 0), (1, 2), (2, 3)):
+        whole = (offset + len(raw)) // 3 * 4
+        rest = (0, 1, 2)[(offset + len(raw)) % 3]
+        piece = base64.b64encode(bytes(offset) + raw)[mixed : whole + rest].decode()
+        if len(piece) >= _SHORTEST_PIECE:
+            yield piece
+            yield piece.replace("+", "-").replace("/", "_")
+
+
+def cleaned(text: str, scrub: Callable[[str], str], limit: int = TEXT_LIMIT) -> str:
+    """A vendor's text, safe to show and at most `limit` characters long."""
+    visible = _UNSAFE.sub("\ufffd", _BREAKS.sub(" ", text[:_WINDOW]))
+    return scrub(visible)[:limit].strip()
+
+
+class _Oversize(Exception):
+    """A vendor's error object is larger or deeper than what is passed on."""
+
+
+def detailed(value: object, scrub: Callable[[str], str]) -> object:
+    """A safe copy of a vendor's error object; None where that is empty, too large or too deep."""
+    left = DETAILS_LIMIT
+
+    def copied(value: object, depth: int) -> object:
+        nonlocal left
+        left -= len(value) if isinstance(value, str) else 1
+        if left < 0 or depth > _DEEPEST:
+            raise _Oversize
+        match value:
+            case str():
+                return cleaned(value, scrub, DETAILS_LIMIT)
+            case dict():
+                return {str(copied(key, depth)): copied(member, depth + 1) for key, member in value.items()}
+            case list():
+                return [copied(member, depth + 1) for member in value]
+            case float() if not math.isfinite(value):
+                return None
+            case _:
+                return value
+
+    try:
+        copy = copied(value, 1)
+        size = len(json.dumps(copy, ensure_ascii=False, separators=(",", ":")).encode())
+    # TypeError: a vendor with a finder of its own may put there what JSON has no form for.
+    except (_Oversize, TypeError):
+        return None
+    return copy if copy and size <= DETAILS_LIMIT else None
