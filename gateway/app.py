@@ -8,7 +8,7 @@ raw path and never enters Starlette's stack: nothing of it stands on the forward
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -20,7 +20,8 @@ from .admin import create_admin
 from .lanes import Runtime
 from .metrics import Metrics
 from .proxy import forward
-from .settings import Settings, SettingsError, load
+from .reload import needs_restart
+from .settings import Settings, SettingsError
 
 # How often the event loop's lag is measured.
 LAG_INTERVAL_SECONDS = 0.5
@@ -33,10 +34,10 @@ class Gateway(Starlette):
     Mutable state: `runtime`, replaced whole by `reload`; `draining`, set once.
     """
 
-    def __init__(self, settings: Settings, *, source: Path | None = None) -> None:
+    def __init__(self, settings: Settings, reread: Callable[[Settings], Settings] | None = None) -> None:
         super().__init__(routes=own.routes(self), lifespan=_lifespan)
         self.router.redirect_slashes = False
-        self.source = source
+        self._reread = reread
         self.draining = False
         self.metrics = Metrics(__version__)
         self.metrics.reload_successful.set(1)
@@ -55,7 +56,7 @@ class Gateway(Starlette):
     @property
     def watched(self) -> frozenset[Path]:
         """The files whose change calls for a reload."""
-        return self.runtime.settings.files if self.source is not None else frozenset()
+        return self.runtime.settings.files if self._reread is not None else frozenset()
 
     def drain(self) -> None:
         """Say not ready from now on; requests are still answered."""
@@ -68,22 +69,22 @@ class Gateway(Starlette):
         Returns:
             What is wrong with them, a line each; empty when they are in force.
         """
-        if self.source is None:
-            return ["the gateway runs without a settings file; start it with one to change it"]
+        if self._reread is None:
+            return ["the gateway runs without a settings file; start it with one to change its settings"]
+        before = self.runtime
         try:
-            settings = load(self.source)
-            faults = self.runtime.settings.needs_restart(settings)
-            following = None if faults else self.runtime.following(settings)
+            settings = self._reread(before.settings)
+            faults = needs_restart(before.settings, settings)
         except SettingsError as error:
-            faults, following = list(error.faults), None
-        if following is None:
+            faults = list(error.faults)
+        if faults:
             self.metrics.reload_successful.set(0)
             log.event(logging.ERROR, "settings not reloaded: the old ones stay in force", faults=faults)
             return faults
-        self.runtime, before = following, self.runtime
-        before.retire(following)
+        self.runtime = before.following(settings)
+        before.retire(self.runtime)
         self.metrics.reload_successful.set(1)
-        log.event(logging.INFO, "settings reloaded", vendors=len(settings.vendors))
+        log.event(logging.INFO, "settings reloaded", vendors=len(settings.vendors), warnings=list(settings.warnings))
         return []
 
 
@@ -108,12 +109,12 @@ async def _measure_lag(metrics: Metrics) -> None:
         metrics.loop_lag.observe(max(0.0, time.perf_counter() - due))
 
 
-def create_app(settings: Settings, *, source: Path | None = None) -> Gateway:
+def create_app(settings: Settings, *, reread: Callable[[Settings], Settings] | None = None) -> Gateway:
     """
     Make the gateway's application; `.admin` is the one of its admin port.
 
     Args:
         settings: what is in force at first.
-        source: the settings file, if reloading shall be possible.
+        reread: reads the settings again, given those in force; raises `SettingsError`. None: they never change.
     """
-    return Gateway(settings, source=source)
+    return Gateway(settings, reread)

@@ -30,19 +30,21 @@ _GZIP = 16 + zlib.MAX_WBITS
 
 def decode(body: bytes, codings: str, limit: int = DECODED_LIMIT_BYTES) -> bytes | None:
     """The body as it was before the codings of its `Content-Encoding` were applied, at most `limit` bytes, or None."""
-    layers = [layer for layer in (part.strip(" \t") for part in codings.lower().split(",")) if layer]
-    layers = [layer for layer in layers if layer != "identity"]
+    names = (name.strip(" \t") for name in codings.lower().split(","))
+    layers = [name for name in names if name not in {"", "identity"}]
     if len(layers) > LAYER_LIMIT:
         return None
-    decoded: bytes | None = body
     # Codings are listed in the order in which they were applied (RFC 9110 section 8.4).
     for layer in reversed(layers):
         decoder = _DECODERS.get(layer)
+        if decoder is None:
+            return None
         # An empty body is empty in every coding: servers label what they then do not send.
-        decoded = decoder(decoded, limit) if decoder and decoded else decoded if decoder else None
+        decoded = decoder(body, limit) if body else body
         if decoded is None:
             return None
-    return decoded if decoded is not None and len(decoded) <= limit else None
+        body = decoded
+    return body if len(body) <= limit else None
 
 
 def _gzip(body: bytes, limit: int) -> bytes | None:

@@ -63,7 +63,7 @@ class Runtime:
         self.metrics = metrics
         self.callers = Callers(settings.callers)
         self.proxies = Proxies(map(str, settings.server.trusted_proxies))
-        self.jobs = before.jobs if before is not None else RecentJobs()
+        self.jobs: RecentJobs = before.jobs if before is not None else RecentJobs()
         self.in_flight = 0
         self._retired: list[Upstream] | None = None
         contexts: dict[tuple[object, ...], ssl.SSLContext] = {}
@@ -154,9 +154,9 @@ def _lane(
 ) -> Lane:
     # Its name in paths, envelopes and labels is the one it has in the settings.
     vendor = replace(settings.vendor, name=name)
-    passthrough = settings.credential == "passthrough"
-    credential = settings.credential if isinstance(settings.credential, Credential) else None
-    secret = "" if credential is None else credential.value.get_secret_value()
+    chosen = settings.credential
+    secret = chosen.value.get_secret_value() if isinstance(chosen, Credential) else ""
+    passthrough = chosen == "passthrough"
     dialling = _dialling(settings)
     upstream = old.upstream if old is not None and old.dialling == dialling else _upstream(settings, contexts)
     names = [*dict.fromkeys(route.name for route in vendor.routes), OTHER_ROUTE]
@@ -175,7 +175,7 @@ def _lane(
         to_vendor=ToVendor(
             authority=settings.authority,
             name=whole.server.name,
-            credential=settings.credential if credential is None else (credential.header, secret),
+            credential=(chosen.header, secret) if isinstance(chosen, Credential) else chosen,
             cookies=settings.forward.cookies,
             trace=settings.forward.trace,
         ),

@@ -140,7 +140,7 @@ class Metrics:
 
     def __init__(self, version: str) -> None:
         # A `_created` series beside each counter would double the series and tell nothing that Prometheus uses.
-        disable_created_metrics()
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # the library leaves it unannotated
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         self._metrics: dict[str, Counter | Gauge | Histogram] = {}
@@ -238,7 +238,7 @@ class VendorMetrics:
     def observe_connections(self, states: Callable[[], tuple[int, int, int]]) -> None:
         """Read the pool's state at each scrape."""
         for index, state in enumerate(("busy", "idle", "free")):
-            self._connections.labels(self._vendor, state).set_function(lambda index=index: states()[index])
+            self._connections.labels(self._vendor, state).set_function(_picking(states, index))
 
     def request(self, route: str, method: str, status: int | None, outcome: Outcome) -> None:
         """Count a request, once, at its end."""
@@ -305,6 +305,10 @@ class VendorMetrics:
         if child is None:
             child = self._children[key] = self._errors.labels(self._vendor, house.code, label, source.value, kind)
         return child
+
+
+def _picking(states: Callable[[], tuple[int, int, int]], index: int) -> Callable[[], float]:
+    return lambda: states()[index]
 
 
 def job_codes(vendor: Vendor) -> frozenset[HouseCode]:

@@ -82,7 +82,7 @@ def refusal(gateway: "Gateway", request: Request, code: HouseCode, detail: str, 
     response.raw_headers.extend(
         [
             *problems.headers_of(problem, request_id=request_id.encode()),
-            (b"proxy-status", proxy_status(settings.server.name, error="http_request_error")),
+            proxy_status(settings.server.name, error="http_request_error"),
         ]
     )
     return response

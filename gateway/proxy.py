@@ -71,7 +71,7 @@ class _Passage:
             metrics=runtime.metrics.nobody,
             method=self.method,
             request_id=identity.request_id(self.received),
-            trace_id=trace and trace.trace_id,
+            trace_id=None if trace is None else trace.trace_id,
         )
         self.answer = Answer(runtime.settings, self.access, self.presence, send)
 
@@ -219,7 +219,7 @@ class _Passage:
         route = lane.routes.match(self.method, matched)
         if route is not None:
             self.access.route = route.name
-        if not caller.may(lane.name, route and route.name):
+        if not caller.may(lane.name, None if route is None else route.name):
             raise refuse(HouseCode.PERMISSION_DENIED, "This caller may not use this route of the vendor.")
         if self.method not in FORWARDED:
             raise _refuse_method(self.method)

@@ -8,11 +8,35 @@ secret by swapping a symbolic link.
 import asyncio
 import hashlib
 from collections.abc import Iterable
+from operator import attrgetter
 from pathlib import Path
 from typing import Protocol
 
+from .settings import Settings
+
 # Contract 3: a change is in force within 10 s.
 INTERVAL_SECONDS = 2.0
+
+# What is set up once, when the process starts.
+FIXED = (
+    "server.host",
+    "server.port",
+    "server.admin.host",
+    "server.admin.port",
+    "server.workers",
+    "server.tls",
+    "server.timeouts.keep_alive",
+    "limit_store",
+)
+
+
+def needs_restart(old: Settings, new: Settings) -> list[str]:
+    """The keys that changed but cannot change in a running process, a line each."""
+    return [
+        f"{key}: this cannot change while the gateway runs; restart it, or put the old value back"
+        for key in FIXED
+        if attrgetter(key)(old) != attrgetter(key)(new)
+    ]
 
 
 class Reloadable(Protocol):

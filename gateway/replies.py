@@ -169,7 +169,7 @@ class Judge:
             code=problem.code.code,
             date=CLOCK.date(),
             own_credential=lane.passthrough,
-            request_id=problem.vendor_error and problem.vendor_error.request_id,
+            request_id=None if problem.vendor_error is None else problem.vendor_error.request_id,
             request_id_headers=lane.vendor.places.request_id_headers,
         )
         scrubbed = [(name, lane.scrub.bytes(value)) for name, value in kept]

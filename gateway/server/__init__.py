@@ -97,14 +97,14 @@ async def serve(
     stopping = asyncio.create_task(stop.asked.wait())
     try:
         while not (front.started and back.started) and not any(task.done() for task in serving):
-            await asyncio.sleep(0.01)  # noqa: ASYNC110  (uvicorn has a flag and no event)
+            await asyncio.sleep(0.01)
         if ready is not None:
             ready()
         await asyncio.wait({stopping, *serving}, return_when=asyncio.FIRST_COMPLETED)
         app.drain()
-        if not stop.hurried.is_set():
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.hurried.wait(), settings.shutdown.lameduck)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.hurried.wait(), app.runtime.settings.server.shutdown.lameduck)
+        front.config.timeout_graceful_shutdown = app.runtime.settings.grace_seconds  # type: ignore[assignment]
     finally:
         for task in (watching, stopping):
             task.cancel()

@@ -1,0 +1,52 @@
+"""The member that is spliced into a job's payload, and the memory of what was counted."""
+
+import json
+
+import pytest
+
+from gateway.jobs import RecentJobs, annotate
+
+SPLICED = [
+    pytest.param(b'{"a":1}', False, b'{"a":1,"problems":[{},{}]}', id="plain"),
+    pytest.param(b"{}", False, b'{"problems":[{},{}]}', id="empty object"),
+    pytest.param(b"{ \n }\n", False, b'{ \n "problems":[{},{}]}\n', id="empty object with white space"),
+    pytest.param(
+        b'{"a":"}"}  \r\n', False, b'{"a":"}","problems":[{},{}]}  \r\n', id="brace in a string, white space after"
+    ),
+    pytest.param(b'{"a":{}}', False, b'{"a":{},"problems":[{},{}]}', id="object in the end"),
+    pytest.param(b'{"a":"{"}', False, b'{"a":"{","problems":[{},{}]}', id="string that ends in a brace"),
+    pytest.param(
+        b'{"a":1e400,"a":2}', False, b'{"a":1e400,"a":2,"problems":[{},{}]}', id="what no writer would repeat"
+    ),
+    pytest.param(b'{"problems":1}', True, b'{"problems":1,"errgate_problems":[{},{}]}', id="name taken"),
+]
+
+
+@pytest.mark.parametrize(("body", "taken", "expected"), SPLICED)
+def test_one_member_is_spliced_in(body: bytes, *, taken: bool, expected: bytes) -> None:
+    """Every byte of the vendor's stays, and one member comes before the closing brace."""
+    annotated = annotate(body, [b"{}", b"{}"], taken=taken)
+
+    assert annotated == expected
+    assert len(json.loads(annotated)["errgate_problems" if taken else "problems"]) == 2
+
+
+def test_a_failure_is_new_once() -> None:
+    """A failed job is seen on every poll and counted once."""
+    jobs = RecentJobs()
+
+    seen = [jobs.first("pixii", "job-1", "/error_code"), jobs.first("pixii", "job-1", "/error_code")]
+
+    assert seen == [True, False]
+
+
+def test_the_memory_is_bounded() -> None:
+    """What was seen longest ago is forgotten first; what is seen again counts as recent."""
+    jobs = RecentJobs(remembered=2)
+    jobs.first("a")
+    jobs.first("b")
+    jobs.first("a")
+
+    jobs.first("c")
+
+    assert [jobs.first("a"), jobs.first("b")] == [False, True]
