@@ -19,6 +19,7 @@ from .document import Document, parse
 from .faults import Fault, SettingsError, dotted
 from .fill import Sources
 from .models import Settings
+from .resolve import resolve
 from .shape import validate
 from .warn import warn
 
@@ -63,10 +64,6 @@ def _settings(text: str, name: str, file: Path | None, environ: Mapping[str, str
     add(misshapen)
     broken += about
 
-    try:
-        from .resolve import resolve  # noqa: PLC0415
-    except ImportError:
-        return settings
     unresolved = resolve(settings)
     add(unresolved)
     broken += [fault.path for fault in unresolved]

@@ -8,7 +8,9 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag
+from pydantic import BeforeValidator, Discriminator, Field, Tag, WithJsonSchema
+
+from normalizers import HouseCode
 
 from .places import HeaderName, Method, Name
 from .values import (
@@ -27,13 +29,12 @@ from .values import (
     word_or_mapping,
 )
 
+HOUSE_CODES = [house.code for house in HouseCode]
+
 
 def _house_code(value: str) -> str:
-    from normalizers import HouseCode  # noqa: PLC0415
-
-    known = [code.code for code in HouseCode]
-    if value not in known:
-        raise ValueError(f"{shown(value)} is no house code{suggestion(value, known)}; `errgate codes` lists them")
+    if value not in HOUSE_CODES:
+        raise ValueError(f"{shown(value)} is no house code{suggestion(value, HOUSE_CODES)}; `errgate codes` lists them")
     return value
 
 
@@ -65,7 +66,7 @@ def _jobs(value: object) -> object:
 Scalar: TypeAlias = str | int | float | bool | None
 Pointer: TypeAlias = Annotated[str, matching("(/([^~/]|~[01])*)+", "a JSON Pointer, as in /error/code")]
 Pointers: TypeAlias = Annotated[Many[Pointer], ONE_OR_MANY]
-House: TypeAlias = Annotated[str, text(_house_code)]
+House: TypeAlias = Annotated[str, text(_house_code), WithJsonSchema({"type": "string", "enum": HOUSE_CODES})]
 Regex: TypeAlias = Annotated[str, text(_regex)]
 Words: TypeAlias = Annotated[Many[str], BeforeValidator(_words, json_schema_input_type=Scalar | list[Scalar])]
 Status: TypeAlias = Annotated[int, Field(ge=100, le=599), NUMBER]

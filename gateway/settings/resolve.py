@@ -25,7 +25,11 @@ class _Unresolved(Exception):
 def resolve(settings: Settings) -> list[Fault]:
     """Settle every vendor; one whose normalizer cannot be had is settled as `generic`, with a fault."""
     faults: list[Fault] = []
-    catalogue: Mapping[str, Vendor] = {**VENDORS, **plugins()}
+    try:
+        catalogue = {**VENDORS, **plugins()}
+    except ValueError as broken:
+        catalogue = dict(VENDORS)
+        faults.append(Fault(("vendors",), f"an installed normalizer is broken ({broken}); mend or remove its package"))
     for name, vendor in settings.vendors.items():
         try:
             base = _base(name, vendor, catalogue)

@@ -17,7 +17,8 @@ from .models import Settings
 def schema() -> dict[str, Any]:
     """Build the JSON Schema of a settings file; defaults are spelled as the file spells them."""
     document = Settings.model_json_schema()
-    known: dict[str, type[BaseModel]] = {kind.__name__: kind for kind in (Settings, *_models(Settings))}
+    kinds: list[type[BaseModel]] = [Settings, *_models(Settings)]
+    known = {kind.__name__: kind for kind in kinds}
     for node in (document, *document["$defs"].values()):
         _spell(node, known[node["title"]])
     return {"$schema": GenerateJsonSchema.schema_dialect} | document

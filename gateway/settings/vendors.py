@@ -1,19 +1,18 @@
 """`vendors.<name>`: one vendor: where it is, what goes to it, what becomes of its errors."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 from urllib.parse import urlsplit
 
 from pydantic import Discriminator, Field, PrivateAttr, Tag
+
+from normalizers import Vendor
 
 from .limits import Hold, LimitSettings
 from .normalizer import Described, Normalizer, RouteSettings
 from .places import DEFAULT_PORTS, Authority, BaseUrl, CredentialHeader, CredentialValue, Host, ProxyUrl
 from .server import AtLeastOne
 from .values import MAPPING, NUMBER, WORD, Duration, File, Flag, Many, Model, Share, Size, one_of, word_or_mapping
-
-if TYPE_CHECKING:
-    from normalizers import Vendor
 
 
 class Credential(Model):
@@ -149,11 +148,11 @@ class VendorSettings(Model):
     engine: Literal["http1", "httpx"] = "httpx"
     """The engine that speaks to the vendor."""
 
-    _vendor: "Vendor | None" = PrivateAttr(default=None)
+    _vendor: Vendor | None = PrivateAttr(default=None)
     _by_route: Mapping[str, Timeouts] = PrivateAttr(default={})
 
     @property
-    def vendor(self) -> "Vendor":
+    def vendor(self) -> Vendor:
         """How this vendor's replies are read: the resolved normalizer, own routes first."""
         if self._vendor is None:
             raise RuntimeError("settings come from load() or loads(), which resolve the normalizer")
@@ -169,7 +168,7 @@ class VendorSettings(Model):
         """Every route that limits and callers may name."""
         return frozenset(route.name for route in self.vendor.routes)
 
-    def settle(self, vendor: "Vendor", by_route: Mapping[str, Timeouts]) -> None:
+    def settle(self, vendor: Vendor, by_route: Mapping[str, Timeouts]) -> None:
         """Note the resolved normalizer and the deadlines of its routes; once, while the settings are loaded."""
         self._vendor, self._by_route = vendor, by_route
 
