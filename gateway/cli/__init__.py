@@ -6,17 +6,18 @@ fast. A command returns its exit code (none: 0) and raises `Stop` to end with li
 becomes one line there too, never a traceback.
 """
 
+import io
 import os
-import traceback
+import sys
 from collections.abc import Mapping, Sequence
 from importlib import import_module
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import click
 
 from gateway import __version__
+from gateway.log import where
 
 from .say import Stop, complain
 
@@ -83,6 +84,9 @@ class Commands(click.Group):
         # click colours by the terminal alone; NO_COLOR (https://no-color.org) counts when it is set and not empty.
         if os.environ.get("NO_COLOR"):
             extra.setdefault("color", False)
+        # A vendor's letter that this terminal cannot spell is no reason to fail.
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="backslashreplace")
         try:
             returned = super().main(args, "errgate", **extra | {"standalone_mode": False})
         except Exception as failed:  # noqa: BLE001  # the last line of defence: a person gets a line, whatever happened
@@ -123,10 +127,8 @@ def system(failed: OSError) -> str:
 
 
 def report(bug: Exception) -> str:
-    """One line for a bug: what was raised, and the place a maintainer needs."""
-    place = traceback.extract_tb(bug.__traceback__)[-1]
-    what = " ".join(f"{type(bug).__name__}: {bug}".split())
-    return f"errgate: a bug in errgate, please report it: {what} ({Path(place.filename).name}:{place.lineno})"
+    """One line for a bug: its class and the places a maintainer needs, never its text, which may quote a secret."""
+    return f"errgate: a bug in errgate, please report it: {where(bug)}"
 
 
 @click.group(

@@ -29,8 +29,8 @@ def complain(*lines: str) -> None:
 
 
 def print_json(value: object) -> None:
-    """Print a value as JSON that a person can read and any program can, whatever its encoding."""
-    click.echo(json.dumps(value, indent=2))
+    """Print a value as JSON, indented for people; JSON is UTF-8 (RFC 8259), whatever the terminal speaks."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False).encode())
 
 
 def heading(text: str) -> str:
@@ -64,19 +64,3 @@ def table(rows: Iterable[Sequence[str]], *, columns: int | None, indent: str = "
         lines.append((head + "".join(first)).rstrip())
         lines.extend(margin + line for line in rest)
     return lines
-
-
-def duration(seconds: float) -> str:
-    """Write seconds as the settings do: 250ms, 5s, 90s, 2m, 1h."""
-    for unit, size in (("h", 3600), ("m", 60)):
-        if seconds >= size and seconds % size == 0:
-            return f"{seconds / size:g}{unit}"
-    return f"{seconds:g}s" if seconds >= 1 or seconds == 0 else f"{seconds * 1000:g}ms"
-
-
-def size(octets: int) -> str:
-    """Write a number of bytes as the settings do: 64KiB, 32MiB, 700B."""
-    for unit, scale in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
-        if octets >= scale and octets % scale == 0:
-            return f"{octets // scale}{unit}"
-    return f"{octets}B"

@@ -1,0 +1,70 @@
+"""Four simulated vendors and the gateway over them, to be tried in a minute: no keys, no files."""
+
+import json
+import shlex
+
+import click
+
+from gateway import log
+from gateway.app import create_app
+from gateway.sandbox import BASE_PATHS, CREDENTIALS, EXAMPLES, Example, create_sandbox
+from gateway.server import bind, run_demo
+from gateway.settings import loads
+
+from .serve import PORT, url
+
+LOOPBACK = "127.0.0.1"
+
+
+@click.command()
+@click.option("--port", type=PORT, metavar="P", default=8080, show_default=True, help="0 takes a free one.")
+@click.option("--admin-port", type=PORT, metavar="P", default=9090, show_default=True, help="0 takes a free one.")
+def demo(*, port: int, admin_port: int) -> None:
+    """Run four simulated vendors and the gateway over them, on loopback, until Ctrl-C.
+
+    Needs no keys and no files. Prints lines to paste into another terminal, one error of each vendor among them.
+    """
+    with (
+        bind(LOOPBACK, port) as front,
+        bind(LOOPBACK, admin_port, option="--admin-port") as back,
+        bind(LOOPBACK, 0) as behind,
+    ):
+        settings = loads(describe(front.getsockname()[1], back.getsockname()[1], url(behind)), name="demo", environ={})
+        log.configure(settings.log.level)
+        lines = [*lesson(url(front), url(back)), "", *(curl(url(front), *example) for example in EXAMPLES.items())]
+        run_demo(
+            create_app(settings), create_sandbox(), (front, back, behind), ready=lambda: click.echo("\n".join(lines))
+        )
+
+
+def describe(port: int, admin_port: int, sandbox: str) -> str:
+    """The settings of the demo, as a file would say it (JSON is YAML)."""
+    vendors = {
+        name: {
+            "base_url": sandbox + BASE_PATHS[name],
+            "credential": {"header": CREDENTIALS[name][0], "value": CREDENTIALS[name][1]},
+        }
+        for name in EXAMPLES
+    }
+    # A person reads the answers in the other terminal; here only what went wrong.
+    quiet = {"level": "warning", "requests": False}
+    return json.dumps({"server": {"port": port, "admin": {"port": admin_port}}, "vendors": vendors, "log": quiet})
+
+
+def lesson(traffic: str, admin: str) -> list[str]:
+    """What runs and what to make of it, in five lines."""
+    return [
+        f"The gateway runs, and behind it {len(EXAMPLES)} simulated vendors: {', '.join(EXAMPLES)}. Ctrl-C ends it.",
+        f"Send to {traffic}/VENDOR/… what you would send to the vendor; what succeeds comes back byte for byte.",
+        "Whatever fails comes back as one envelope: branch on `code`, obey `retryable` and `retry_after`.",
+        "The header `Sandbox-Error: CODE` makes a simulated vendor fail; `errgate codes` lists the codes.",
+        f"{admin}/metrics counts it all. Paste these into another terminal:",
+    ]
+
+
+def curl(traffic: str, vendor: str, example: Example) -> str:
+    """A request as one line for a shell."""
+    words = ["curl", "-s", "-w", "\\n", "-X", example.method, f"{traffic}/{vendor}{example.path}"]
+    for name, value in example.headers.items():
+        words += ["-H", f"{name}: {value}"]
+    return shlex.join(words if example.body is None else [*words, "-d", example.body])
