@@ -107,17 +107,18 @@ def read_key(headers: Iterable[Header], *, passthrough: bool = False) -> bytes |
         if name in _KEY_HEADERS:
             found.setdefault(name, []).append(value)
     for name in _KEY_HEADERS[:1] if passthrough else _KEY_HEADERS:
-        values = found.get(name, ())
+        values = found.get(name)
+        if not values:
+            continue
         if len(values) > 1:
             message = f"The request carries several {name.decode().title()} fields."
             raise BadHeaders(message)
-        for value in values:
-            scheme, _, credentials = value.partition(b" ")
-            if name != b"authorization":
-                return value
-            # Basic or a vendor's own scheme is not ours; the next header may still carry a key.
-            if scheme.lower() == b"bearer":
-                return credentials.strip(b" \t")
+        if name != b"authorization":
+            return values[0]
+        # Basic or a vendor's own scheme is not ours; the next header may still carry a key.
+        scheme, _, credentials = values[0].partition(b" ")
+        if scheme.lower() == b"bearer":
+            return credentials.strip(b" \t")
     return None
 
 

@@ -1,9 +1,8 @@
 """
-The way back to the caller: what of a vendor's head goes on, for each kind of answer.
+The way back to the caller: what of a vendor's head goes on with a success or a redirect.
 
-A success or a redirect keeps all but what is the connection's, ours to say, or dangerous to say (`ToCaller`); a job's
-body with something spliced in loses what was computed over the old one (`to_annotated`); a problem keeps the few
-fields that carry the error's meaning in the protocol (`to_problem`, wire.md appendix C).
+All but what is the connection's, ours to say, or dangerous to say; and of a body into which something was spliced, all
+but what was computed over the old one.
 """
 
 import re
@@ -14,7 +13,6 @@ from gateway.identity import vendor_request_id
 from .location import Base
 from .names import (
     HOP_BY_HOP,
-    NOTHING,
     OURS_TO_SAY,
     OURS_TO_SAY_PREFIXES,
     OVER_THE_BODY,
@@ -47,15 +45,6 @@ _HTTP_DATE = re.compile(
 # RFC 9110 sections 15.3.5 and 15.4.5: no content follows, so no framing either (W-049).
 _WITHOUT_CONTENT = frozenset({204, 304})
 
-# Appendix C of wire.md: what a rewritten error keeps, always and by house code.
-_KEPT_ON_PROBLEM = frozenset({b"allow", b"deprecation", b"link", b"proxy-status", b"sunset", b"vary"})
-_KEPT_PREFIXES = (b"ratelimit", b"x-ratelimit")
-_KEPT_BY_CODE = {
-    "range_not_satisfiable": frozenset({b"content-range"}),
-    "unsupported_media_type": frozenset({b"accept", b"accept-encoding", b"accept-patch", b"accept-post"}),
-}
-_CHALLENGE = frozenset({b"www-authenticate"})
-
 # What a body that was decoded and spliced no longer has (contract 9).
 _CHANGED_WITH_THE_BODY = OVER_THE_BODY | {
     b"accept-ranges",
@@ -63,9 +52,6 @@ _CHANGED_WITH_THE_BODY = OVER_THE_BODY | {
     b"content-length",
     b"x-accel-buffering",
 }
-
-# RFC 9651 section 3.3.4: what a bare Token may be; any other name is a String.
-_TOKEN = re.compile(r"[A-Za-z*][!#$%&'*+\-.^_`|~0-9A-Za-z:/]*")
 
 _UNBUFFERED = (b"x-accel-buffering", b"no")
 
@@ -114,18 +100,18 @@ class ToCaller:
             passing = [header for header in passing if header[0] not in gone]
         passing = without_controls(passing)
         if status not in _WITHOUT_CONTENT:
-            lengths = noted.get(b"content-length")
+            lengths = noted.get(b"content-length", ())
             # Of two framings the length is the one that lies (RFC 9112 section 6.3, W-047).
-            if lengths and b"transfer-encoding" not in noted:
+            if lengths and lengths[0].isdigit() and b"transfer-encoding" not in noted:
                 passing.append((b"content-length", lengths[0]))
                 streamed = any(value[:17].lower() == b"text/event-stream" for value in types)
             else:
                 streamed = method != "HEAD"
             if streamed:
                 passing.append(_UNBUFFERED)
-        passing.append((b"date", _date(noted.get(b"date", ()), date)))
+        passing.append((b"date", one_date(noted.get(b"date", ()), date)))
         passing.append((b"x-request-id", request_id))
-        if vendor_id := _vendor_id(self._request_id_names, noted):
+        if vendor_id := vendor_id_in(self._request_id_names, noted):
             passing.append((b"errgate-vendor-request-id", vendor_id))
         passing += extra
         return passing
@@ -135,7 +121,7 @@ def _may_pass(name: bytes) -> bool:
     return not name.startswith(_NEVER_PREFIXES)
 
 
-def _vendor_id(names: Iterable[bytes], noted: Mapping[bytes, Sequence[bytes]]) -> bytes | None:
+def vendor_id_in(names: Iterable[bytes], noted: Mapping[bytes, Sequence[bytes]]) -> bytes | None:
     """The vendor's request id from the first field that says one."""
     ids = (vendor_request_id(value) for name in names for value in noted.get(name, ()))
     return next(filter(None, ids), None)
@@ -147,52 +133,6 @@ def to_annotated(headers: Iterable[Header], *, length: int) -> list[Header]:
     return [*kept, (b"content-length", b"%d" % length)]
 
 
-def to_problem(
-    headers: Iterable[Header],
-    *,
-    code: str,
-    date: bytes,
-    own_credential: bool = False,
-    request_id: str | None = None,
-    request_id_headers: Sequence[str] = ("x-request-id",),
-) -> list[Header]:
-    """
-    What stays of a vendor's head when its error is rewritten (wire.md appendix C), and its request id under our name.
-
-    `code` is the house code; `own_credential`: the caller's own one was refused, so the challenge is for the caller;
-    `request_id` is the vendor's as its body says it, used where no header does. What the envelope itself needs is
-    added by whoever answers.
-    """
-    wanted = _KEPT_ON_PROBLEM | _KEPT_BY_CODE.get(code, NOTHING) | (_CHALLENGE if own_credential else NOTHING)
-    id_names = [name.lower().encode("ascii") for name in request_id_headers]
-    noting = dict.fromkeys((b"connection", b"date", *id_names), Fate.NOTE)
-    kept, noted = sift(headers, noting, lambda name: name in wanted or name.startswith(_KEPT_PREFIXES))
-    gone = nominated(noted.get(b"connection", ()))
-    kept = without_controls([header for header in kept if header[0] not in gone])
-    kept.append((b"date", _date(noted.get(b"date", ()), date)))
-    if vendor_id := _vendor_id(id_names, noted) or vendor_request_id(request_id):
-        kept.append((b"errgate-vendor-request-id", vendor_id))
-    return kept
-
-
-def errgate_fields(*, code: str, fault: str, source: str, instance: str, retryable: bool) -> list[Header]:
-    """What `errors: header` adds to an error that otherwise passes as it is (contract 5)."""
-    return [
-        (b"errgate-code", code.encode("ascii")),
-        (b"errgate-fault", fault.encode("ascii")),
-        (b"errgate-source", source.encode("ascii")),
-        (b"errgate-instance", instance.encode("ascii")),
-        (b"x-should-retry", b"true" if retryable else b"false"),
-    ]
-
-
-def proxy_status(name: str, *, received_status: int | None = None, error: str | None = None) -> Header:
-    """Our member of `Proxy-Status` (RFC 9209): the status a vendor sent, or why there was none."""
-    member = name if _TOKEN.fullmatch(name) else f'"{name}"'
-    said = f"received-status={received_status}" if error is None else f"error={error}"
-    return b"proxy-status", f"{member}; {said}".encode("ascii")
-
-
-def _date(given: Sequence[bytes], ours: bytes) -> bytes:
+def one_date(given: Sequence[bytes], ours: bytes) -> bytes:
     """The vendor's date if it is one, else ours: there is always exactly one (W-064)."""
     return next((date for date in given if _HTTP_DATE.fullmatch(date)), ours)
