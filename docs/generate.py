@@ -69,7 +69,7 @@ def vendor(vendor: Vendor) -> str:
         (
             "<details>",
             f"<summary>{cell(vendor.title)} (<code>{vendor.name}</code>): {len(vendor.rows)} codes</summary>\n",
-            f"Base URL {code(vendor.base_url)}. {cell(vendor.source)}\n",
+            f"Base URL {code(vendor.base_url)}. Source: {cell(vendor.source)}.\n",
             table(("route", "methods", "paths", ""), map(route, vendor.routes)) + "\n",
             table(("vendor code", "becomes", "status there", "what the vendor says"), map(vendor_code, vendor.rows)),
             "\n</details>",
