@@ -136,8 +136,8 @@ def _callers(settings: Settings) -> Iterator[Fault]:
 
 def _allowed(settings: Settings, path: KeyPath, vendor: str, routes: Sequence[str]) -> Iterator[Fault]:
     if vendor not in settings.vendors:
-        text = f"there is no vendor of this name{suggestion(vendor, settings.vendors)}"
-        yield Fault(path, text + "; vendors are named under `vendors`", about=(("vendors",),))
+        mend = suggestion(vendor, settings.vendors) or "; name one that stands under `vendors`"
+        yield Fault(path, f"there is no vendor of this name{mend}", about=(("vendors",),))
         return
     known = Known.of(vendor, settings.vendors[vendor])
     for index, route in enumerate(routes):

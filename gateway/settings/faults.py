@@ -40,10 +40,9 @@ class Fault:
 
 def dotted(path: KeyPath) -> str:
     """Write a path as a person does: vendors.pixii.routes[0].path."""
-    text = "".join(f"[{step}]" if isinstance(step, int) else f".{printable(step)}" for step in path)
-    return text.removeprefix(".")
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).removeprefix(".")
 
 
 def printable(text: str) -> str:
-    """Keep a message on its one line, whatever a key is called."""
-    return text if text.isprintable() else text.encode("unicode_escape").decode("ascii")
+    """Keep a message on its one line, whatever a key, a value or a file is called."""
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode("ascii") for sign in text)

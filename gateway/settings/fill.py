@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .faults import Fault, KeyPath, printable
+from .faults import Fault, KeyPath
 from .values import Filled
 
 REFERENCE = re.compile(r"\$\$\{|\$\{(?:file:(?P<path>[^}]*)|(?P<name>[A-Za-z_][A-Za-z0-9_]*))\}|(?P<bad>\$\{)")
@@ -72,12 +72,10 @@ class Sources:
             reason = error.strerror if isinstance(error, OSError) else str(error)
             if file not in self.kept:
                 raise _Missing(
-                    f"the file {printable(name)} cannot be used ({reason}); put the value there, readable by errgate"
+                    f"the file {name} cannot be used ({reason}); put the value there, readable by errgate"
                 ) from None
             text = self.kept[file]
-            self.warnings.append(
-                Fault(path, f"the file {printable(name)} cannot be used ({reason}); kept the old value")
-            )
+            self.warnings.append(Fault(path, f"the file {name} cannot be used ({reason}); kept the old value"))
         self.contents[file] = text
         return text
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from .checks import check
 from .document import Document, parse
-from .faults import Fault, SettingsError, dotted
+from .faults import Fault, SettingsError, dotted, printable
 from .fill import Sources
 from .models import Settings
 from .resolve import resolve
@@ -35,7 +35,7 @@ def load(path: Path, environ: Mapping[str, str] = os.environ, *, old: Settings |
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         mend = "write one, or name another with --config or ERRGATE_CONFIG"
-        raise SettingsError([f"{path}: the settings file cannot be read ({reason}); {mend}"]) from None
+        raise SettingsError([printable(f"{path}: the settings file cannot be read ({reason}); {mend}")]) from None
     return _settings(text, str(path), path.absolute(), environ, old)
 
 
@@ -79,4 +79,4 @@ def _settings(text: str, name: str, file: Path | None, environ: Mapping[str, str
 def _lines(faults: Iterable[Fault], document: Document, name: str) -> list[str]:
     """Write each fault as `file:line: key: text`, in the order of the file."""
     placed = sorted(((fault.place or document.place(fault.path), fault) for fault in faults), key=lambda pair: pair[0])
-    return [f"{name}:{line}: {dotted(fault.path) or 'file'}: {fault.text}" for (line, _), fault in placed]
+    return [printable(f"{name}:{line}: {dotted(fault.path) or 'file'}: {fault.text}") for (line, _), fault in placed]

@@ -34,7 +34,8 @@ HOUSE_CODES = [house.code for house in HouseCode]
 
 def _house_code(value: str) -> str:
     if value not in HOUSE_CODES:
-        raise ValueError(f"{shown(value)} is no house code{suggestion(value, HOUSE_CODES)}; `errgate codes` lists them")
+        mend = suggestion(value, HOUSE_CODES) or "; `errgate codes` lists them"
+        raise ValueError(f"{shown(value)} is no house code{mend}")
     return value
 
 
@@ -255,6 +256,13 @@ class Described(Model):
     """Successes that are errors."""
 
 
+def _name(value: object) -> object:
+    if not isinstance(value, str):
+        raise ValueError("must be the name of a normalizer, or a mapping")  # noqa: TRY004  (pydantic reads ValueError)
+    return value
+
+
 Normalizer: TypeAlias = Annotated[
-    Annotated[str, Tag(WORD)] | Annotated[Described, Tag(MAPPING)], Discriminator(word_or_mapping)
+    Annotated[str, BeforeValidator(_name), Tag(WORD)] | Annotated[Described, Tag(MAPPING)],
+    Discriminator(word_or_mapping),
 ]

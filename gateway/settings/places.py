@@ -5,7 +5,7 @@ What could be read two ways, or would carry a secret where it is shown, is refus
 """
 
 import re
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 from typing import Annotated, Literal, TypeAlias
 from urllib.parse import SplitResult, urlsplit
 
@@ -40,14 +40,12 @@ def is_loopback(host: str) -> bool:
 
 def _host(value: str) -> str:
     bare = value[1:-1] if value.startswith("[") and value.endswith("]") else value
-    if ":" in bare:
-        try:
-            return str(ip_address(bare))
-        except ValueError:
-            raise ValueError(f"{shown(value)} is no address; write an IPv6 address such as ::1") from None
-    if not HOST.fullmatch(bare):
-        raise ValueError(f"{shown(value)} is no host; write an address or a name without scheme, port and path")
-    return bare.lower()
+    if HOST.fullmatch(bare):
+        return bare.lower()
+    try:
+        return str(IPv6Address(bare))
+    except ValueError:
+        raise ValueError(f"{shown(value)} is no host; write an address or a name, no scheme, port or path") from None
 
 
 def _port(value: str) -> bool:
@@ -140,9 +138,9 @@ def _credential_header(value: str) -> str:
 
 
 def _secret(value: object) -> SecretStr:
-    if isinstance(value, SecretStr):
-        return value
-    if not isinstance(value, str) or not VALUE.fullmatch(value):
+    if not isinstance(value, str):
+        raise ValueError("must be text; put it in quotes")  # noqa: TRY004  (pydantic reads ValueError)
+    if not VALUE.fullmatch(value):
         raise ValueError("must be one line of printable ASCII, without spaces around it; look for a stray line end")
     return SecretStr(value)
 

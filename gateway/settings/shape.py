@@ -15,7 +15,7 @@ from pydantic_core import ErrorDetails
 from .faults import Fault, KeyPath
 from .keys import keys_at
 from .models import Settings
-from .values import MAPPING, WORD, closest, shown, suggestion
+from .values import MAPPING, WORD, closest, is_shown, shown, suggestion
 
 # Steps of pydantic's path that no file has: the branch of a union, and "it is the key itself".
 STEPS_OF_OURS = frozenset({WORD, MAPPING, "[key]"})
@@ -42,12 +42,21 @@ EXAMPLES = {
 }
 
 
-def _at_least(error: ErrorDetails) -> str:
-    return f"must be at least {error['ctx']['ge']}, not {shown(error['input'])}"
+def _but(what: str) -> Callable[[ErrorDetails], str]:
+    """Say what it must be, and what it is instead, where that may be shown."""
+
+    def tell(error: ErrorDetails) -> str:
+        value = error["input"]
+        instead = f", not {shown(value)}" if is_shown(value) else ""
+        return f"must be {what.format_map(error.get('ctx', {}))}{instead}"
+
+    return tell
 
 
-def _at_most(error: ErrorDetails) -> str:
-    return f"must be at most {error['ctx']['le']}, not {shown(error['input'])}"
+def _mapping(error: ErrorDetails) -> str:
+    if error["input"] is None:
+        return "is empty; give it keys, or take it away"
+    return "must be a mapping, as in {key: value}"
 
 
 def _missing(error: ErrorDetails) -> str:
@@ -58,18 +67,15 @@ def _missing(error: ErrorDetails) -> str:
 SENTENCES: Mapping[str, Callable[[ErrorDetails], str]] = {
     "missing": _missing,
     "value_error": lambda error: str(error["ctx"]["error"]),
-    "literal_error": lambda error: (
-        f"must be {error['ctx']['expected'].replace(chr(39), '')}, not {shown(error['input'])}"
-    ),
-    "string_type": lambda error: f"must be text, not {shown(error['input'])}; put it in quotes",
-    "int_type": lambda error: f"must be a whole number, not {shown(error['input'])}",
-    "bool_type": lambda error: f"must be true or false, not {shown(error['input'])}",
-    "greater_than_equal": _at_least,
-    "less_than_equal": _at_most,
+    "literal_error": lambda error: _but("{expected}")(error).replace("'", ""),
+    "string_type": lambda error: _but("text")(error) + "; put it in quotes",
+    "int_type": _but("a whole number"),
+    "bool_type": _but("true or false"),
+    "greater_than_equal": _but("at least {ge}"),
+    "less_than_equal": _but("at most {le}"),
     "too_short": lambda _: "must have at least one entry",
     "tuple_type": lambda _: "must be a list, as in [a, b]",
-    "path_type": lambda _: "must be the path of a file",
-    **dict.fromkeys(("model_type", "dict_type", "mapping_type"), lambda _: "must be a mapping, as in {key: value}"),
+    **dict.fromkeys(("model_type", "dict_type", "mapping_type"), _mapping),
 }
 
 
@@ -119,7 +125,10 @@ def _faults(errors: Sequence[tuple[KeyPath, ErrorDetails]]) -> Iterator[Fault]:
             close = closest(str(path[-1]), keys_at(Settings, path[:-1]))
             meant.add((*path[:-1], close or ""))
     for path, error in errors:
-        if error["type"] != "missing" or path not in meant:
+        # Of a list whose only entry is wrong, pydantic also says that it is too short.
+        below = [other for other, _ in errors if other[: len(path)] == path]
+        explained = {"too_short": len(below) > 1, "missing": path in meant}
+        if not explained.get(error["type"]):
             yield Fault(path, _sentence(path, error))
 
 

@@ -4,62 +4,47 @@ What the settings can already say and this version does not do: validated as eve
 Never silently ignored: who asks for a limit must not believe to have one.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from .faults import Fault, KeyPath
 from .models import Settings
 from .vendors import VendorSettings
 
-# Each with what may stand there until then.
-INSTEAD: Mapping[str, str] = {
-    "workers": "write 1",
-    "limits": "write []",
-    "on_vendor_limit": "write ignore",
-    "hold": "take it away",
-    "max": "write 0",
-    "statuses": "write []",
-    "idempotency_key": "write false",
-    "breaker": "write null",
-    "engine": "write httpx",
-    "url": "write memory",
-    "ca": "write null",
-    "when_away": "write share",
-}
-
 
 def unavailable(settings: Settings) -> Iterator[Fault]:
     """Refuse each key that asks for what is not there."""
-    for path in _asked(settings):
-        key = next(str(step) for step in reversed(path) if step in INSTEAD)
-        yield Fault(path, f"is not available yet; {INSTEAD[key]}")
+    for path, instead in _asked(settings):
+        yield Fault(path, f"is not available yet; {instead}")
 
 
-def _asked(settings: Settings) -> Iterator[KeyPath]:
+def _asked(settings: Settings) -> Iterator[tuple[KeyPath, str]]:
+    """Find what is asked for, each with what may stand there until then."""
     if settings.server.workers > 1:
-        yield "server", "workers"
+        yield ("server", "workers"), "write 1"
     for name, caller in settings.named_callers.items():
         if caller.limits:
-            yield "callers", name, "limits"
+            yield ("callers", name, "limits"), "write []"
     for name, vendor in settings.vendors.items():
-        yield from (("vendors", name, *key) for key in _asked_of(vendor))
+        for key, instead in _asked_of(vendor):
+            yield ("vendors", name, *key), instead
     store = settings.limit_store
     if store.url.get_secret_value() != "memory":
-        yield "limit_store", "url"
+        yield ("limit_store", "url"), "write memory"
     if store.ca is not None:
-        yield "limit_store", "ca"
+        yield ("limit_store", "ca"), "write null"
     if store.when_away != "share":
-        yield "limit_store", "when_away"
+        yield ("limit_store", "when_away"), "write share"
 
 
-def _asked_of(vendor: VendorSettings) -> Iterator[KeyPath]:
-    asks: Mapping[KeyPath, bool] = {
-        ("limits",): bool(vendor.limits),
-        ("on_vendor_limit",): vendor.on_vendor_limit != "ignore",
-        **{("hold", key): True for key in vendor.hold.model_fields_set},
-        ("retries", "max"): vendor.retries.max > 0,
-        ("retries", "statuses"): bool(vendor.retries.statuses),
-        ("retries", "idempotency_key"): vendor.retries.idempotency_key,
-        ("breaker",): vendor.breaker is not None,
-        ("engine",): vendor.engine != "httpx",
-    }
-    yield from (key for key, asked in asks.items() if asked)
+def _asked_of(vendor: VendorSettings) -> Iterator[tuple[KeyPath, str]]:
+    rows: tuple[tuple[KeyPath, bool, str], ...] = (
+        (("limits",), bool(vendor.limits), "write []"),
+        (("on_vendor_limit",), vendor.on_vendor_limit != "ignore", "write ignore"),
+        *((("hold", key), True, "take it away") for key in sorted(vendor.hold.model_fields_set)),
+        (("retries", "max"), vendor.retries.max > 0, "write 0"),
+        (("retries", "statuses"), bool(vendor.retries.statuses), "write []"),
+        (("retries", "idempotency_key"), vendor.retries.idempotency_key, "write false"),
+        (("breaker",), vendor.breaker is not None, "write null"),
+        (("engine",), vendor.engine != "httpx", "write httpx"),
+    )
+    yield from ((key, instead) for key, asked, instead in rows if asked)

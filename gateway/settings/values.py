@@ -5,6 +5,7 @@ Each type reads what YAML gave, says in one sentence what is wrong with it, and 
 A sentence never repeats a value that came from the environment or a file.
 """
 
+import json
 import re
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
@@ -58,16 +59,19 @@ class Model(BaseModel):
     )
 
 
+def is_shown(value: object) -> bool:
+    """Whether a message may repeat a value: one scalar of the file, nothing that came from elsewhere."""
+    return value is None or (isinstance(value, str | bool | int | float) and not isinstance(value, Filled))
+
+
 def shown(value: object) -> str:
-    """Show a value in a message: what the file says, cut; nothing that came from elsewhere."""
-    if isinstance(value, Filled):
+    """Show a value in a message, cut; or say that there is one."""
+    if not is_shown(value):
         return "the value"
-    if isinstance(value, str):
-        return f'"{value}"' if len(value) <= SHOWN_CHARACTERS else f'"{value[:SHOWN_CHARACTERS]}…"'
-    words = {True: "true", False: "false", None: "null"}
-    if value is None or isinstance(value, bool):
-        return words[value]
-    return str(value) if isinstance(value, int | float) else "the value"
+    if not isinstance(value, str):
+        # As YAML writes them: true, false, null, 5, 1.5.
+        return json.dumps(value)
+    return f'"{value}"' if len(value) <= SHOWN_CHARACTERS else f'"{value[:SHOWN_CHARACTERS]}…"'
 
 
 def _quantity(value: object, form: re.Pattern[str], scales: dict[str, Any]) -> float | None:
