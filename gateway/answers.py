@@ -4,22 +4,23 @@ What goes back to the caller: a problem, a whole body, or a stream; one head at 
 Once a byte of an answer is out nothing can be rewritten: what breaks then is cut, so that it cannot look whole (W-153).
 """
 
-import asyncio
+import http
 import time
-from collections.abc import AsyncIterable, Sequence
+from collections.abc import AsyncIterable, Iterable, Sequence
 from email.utils import formatdate
 
 from starlette.types import Send
 
-from normalizers import Problem
+from normalizers import HouseCode, Problem, Source
 
 from . import identity, problems
 from .access import Access
 from .headers import Header, proxy_status
+from .lanes import Runtime
 from .metrics import Outcome
 from .problems import Refused
 from .settings import Settings
-from .streams import CallerGone, Presence
+from .streams import Presence
 from .upstream import Cut
 
 
@@ -79,6 +80,15 @@ class Answer:
         headers.append((b"content-length", b"%d" % len(body)))
         await self.whole(problem.code.status, headers, body)
 
+    async def options(self, methods: Iterable[str]) -> None:
+        """Answer an OPTIONS that goes no further than here (W-033, W-036)."""
+        headers = [
+            (b"allow", ", ".join(methods).encode("ascii")),
+            (b"date", CLOCK.date()),
+            (b"x-request-id", self._access.request_id.encode("ascii")),
+        ]
+        await self.whole(204, headers, b"")
+
     async def whole(self, status: int, headers: Sequence[Header], body: bytes) -> None:
         """Answer with a body that is here."""
         await self._head(status, headers)
@@ -88,17 +98,12 @@ class Answer:
         """
         Send what arrives as it arrives, waiting for the caller to take it.
 
-        Between two chunks the vendor may pause for `idle`, which its engine keeps; the caller for `write_idle`.
+        How long the vendor may pause is kept by its engine (`idle`), how long the caller by the server (`write_idle`).
         """
         await self._head(status, headers)
-        write_idle = self._settings.server.timeouts.write_idle
         try:
             async for chunk in chunks:
-                try:
-                    async with asyncio.timeout(write_idle):
-                        await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
-                except TimeoutError as error:
-                    raise CallerGone from error
+                await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
                 self._access.bytes_out += len(chunk)
         except Cut as cut:
             self._access.outcome = Outcome.ABORTED
@@ -116,3 +121,29 @@ class Answer:
         self._access.bytes_out += len(body)
         self._presence.answered()
         await self._send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+def unread(runtime: Runtime, code: HouseCode, detail: str) -> bytes:
+    """
+    The whole answer to what never became a request, as bytes: the parser refused it, or its head never came (W-021).
+
+    It is counted and logged like any other.
+    """
+    settings = runtime.settings
+    access = Access(metrics=runtime.metrics.nobody, method="_OTHER", request_id=identity.request_id(()))
+    problem = Problem(code=code, source=Source.GATEWAY, detail=detail)
+    access.problem, access.instance, access.status = problem, identity.instance(), code.status
+    body = problem.encode(base_uri=settings.problems.base_uri, instance=access.instance, request_id=access.request_id)
+    access.bytes_out = len(body)
+    if code is HouseCode.OVERLOADED:
+        access.outcome = Outcome.REFUSED
+    access.finish(logged=settings.log.requests)
+    headers = [
+        *problems.headers_of(problem, request_id=access.request_id.encode("ascii")),
+        (b"date", CLOCK.date()),
+        proxy_status(settings.server.name, error="http_request_error"),
+        (b"connection", b"close"),
+        (b"content-length", b"%d" % len(body)),
+    ]
+    lines = [b"HTTP/1.1 %d %b" % (code.status, http.HTTPStatus(code.status).phrase.encode("ascii"))]
+    return b"\r\n".join([*lines, *(name + b": " + value for name, value in headers), b"", body])

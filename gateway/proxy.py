@@ -17,7 +17,7 @@ from .access import Access
 from .answers import Answer
 from .bad_input import BadInput, LoopDetected
 from .callers import Caller
-from .headers import Header, read_framing, refuse_content
+from .headers import Header, max_forwards, read_framing, refuse_content
 from .lanes import OTHER, Lane, Runtime
 from .metrics import NO_VENDOR, Outcome
 from .problems import Refused, no_reply, not_allowed, refuse, too_large
@@ -105,6 +105,9 @@ class _Passage:
         # 1. Read the head.
         version: str = self.scope["http_version"]
         framing = read_framing(version, self.received)
+        if self.method == "OPTIONS" and self.scope["raw_path"] == b"*":
+            await self.answer.options(FORWARDED)
+            return
         aim, prefix = self._aim()
 
         # 2. Find the vendor and the caller.
@@ -133,6 +136,10 @@ class _Passage:
             )
 
         # 5. Make the vendor's request.
+        hops = max_forwards(self.method, self.received)
+        if hops == 0:
+            await self.answer.options(FORWARDED)
+            return
         headers = lane.to_vendor(
             self.received,
             framing,
@@ -140,6 +147,7 @@ class _Passage:
             forwarded_for=self._forwarded_for(lane),
             traceparent=identity.traceparent(identity.trace(self.received)) if lane.settings.forward.trace else None,
             request_id=access.request_id.encode("ascii"),
+            max_forwards=None if hops is None else hops - 1,
         )
         if framing.has_content:
             self.upload = Upload(

@@ -48,6 +48,8 @@ class Upload:
                 ) from error
             if message["type"] == "http.disconnect":
                 raise CallerGone
+            if message.get("broken"):
+                raise refuse(HouseCode.INVALID_REQUEST, "The request's body breaks its own framing.", close=True)
             chunk = message.get("body", b"")
             self.size += len(chunk)
             if self.size > self._limit:

@@ -13,13 +13,15 @@ import signal
 import socket
 from collections.abc import Callable, Generator
 
-import httptools  # noqa: F401  (not installed: fail here, at the start, and never fall back to another parser)
 import uvicorn
 import uvloop
 from starlette.types import ASGIApp
 
+from gateway.answers import unread
 from gateway.app import Gateway
 from gateway.reload import watch
+
+from .protocol import Guard, guarded
 
 # Connections that the kernel keeps for us until we accept them.
 BACKLOG = 2048
@@ -54,14 +56,22 @@ class Server(uvicorn.Server):
         yield
 
 
-def _server(app: ASGIApp, *, lifespan: bool, keep_alive: float, grace: float, tls: tuple[str, str] | None) -> Server:
+def _server(
+    app: ASGIApp,
+    guard: Guard,
+    *,
+    lifespan: bool = False,
+    keep_alive: float = 75.0,
+    grace: float = 1.0,
+    tls: tuple[str, str] | None = None,
+) -> Server:
     # uvicorn reports a cut answer as the app's mistake; our own log says what happened.
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
     certificate, key = tls or (None, None)
     return Server(
         uvicorn.Config(
             app,
-            http="httptools",
+            http=guarded(guard),
             ws="none",
             interface="asgi3",
             lifespan="on" if lifespan else "off",
@@ -87,8 +97,15 @@ async def serve(
     if settings.tls.certificate and settings.tls.key:
         tls = (str(settings.tls.certificate), str(settings.tls.key))
     keep_alive, grace = settings.timeouts.keep_alive, app.runtime.settings.grace_seconds
-    front = _server(app, lifespan=True, keep_alive=keep_alive, grace=grace, tls=tls)
-    back = _server(app.admin, lifespan=False, keep_alive=keep_alive, grace=1.0, tls=None)
+    guard = Guard(
+        head_seconds=settings.timeouts.head,
+        write_seconds=settings.timeouts.write_idle,
+        max_connections=settings.max_connections,
+        refuse=lambda code, detail: unread(app.runtime, code, detail),
+        is_draining=lambda: app.draining,
+    )
+    front = _server(app, guard, lifespan=True, keep_alive=keep_alive, grace=grace, tls=tls)
+    back = _server(app.admin, guard)
     serving = [
         asyncio.create_task(front.serve(sockets=[traffic])),
         asyncio.create_task(back.serve(sockets=[admin])),
@@ -96,7 +113,7 @@ async def serve(
     watching = asyncio.create_task(watch(app))
     stopping = asyncio.create_task(stop.asked.wait())
     try:
-        while not (front.started and back.started) and not any(task.done() for task in serving):
+        while not (front.started and back.started) and not any(task.done() for task in serving):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
         if ready is not None:
             ready()
@@ -166,7 +183,14 @@ def run(app: Gateway, traffic: socket.socket, admin: socket.socket, *, ready: Ca
 
 async def serve_app(app: ASGIApp, listener: socket.socket, stop: asyncio.Event) -> None:
     """Serve one application on one port until `stop`: the sandbox, alone or beside the gateway."""
-    server = _server(app, lifespan=False, keep_alive=75.0, grace=1.0, tls=None)
+    guard = Guard(
+        head_seconds=10.0,
+        write_seconds=60.0,
+        max_connections=10_000,
+        refuse=lambda code, _: b"HTTP/1.1 %d \r\nconnection: close\r\ncontent-length: 0\r\n\r\n" % code.status,
+        is_draining=lambda: False,
+    )
+    server = _server(app, guard)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)

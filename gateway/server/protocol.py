@@ -1,0 +1,437 @@
+"""
+The guards below ASGI: what uvicorn's httptools protocol lets through, hides from the app, or answers in plain text.
+
+Measured on uvicorn 0.54 and httptools 0.9 (the numbers are rules of the wire): a head has no size (W-063) and no
+deadline (W-148), trailers become header fields (W-054), an authority or a fragment in the target vanishes (W-032,
+W-059), a refusal is plain text (W-021) and may land in the middle of an answer in flight, HTTP/1.0 is sent chunks
+(W-029), a 204 a body (W-049), and a caller that stops reading holds its answer for ever (W-148).
+"""
+
+import asyncio
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, ClassVar
+
+import httptools
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from normalizers import HouseCode
+
+Header = tuple[bytes, bytes]
+
+# The head's bound is checked exactly by the app (W-063); this one keeps a head that never ends out of memory.
+HEAD_LIMIT_BYTES = 48 * 1024
+TARGET_LIMIT_BYTES = 8 * 1024
+
+# Trailers are dropped (deviation d of wire.md); more than any real message has are refused (faults.md, section 0).
+TRAILER_LIMIT_FIELDS = 16
+TRAILER_LIMIT_BYTES = 8 * 1024
+
+# After an answer to a request that was not read to its end: how long, and how much, is read and thrown away, so that
+# the kernel's reset does not destroy the answer on its way (RFC 9112 section 9.6).
+LINGER_SECONDS = 2.0
+LINGER_LIMIT_BYTES = 1024 * 1024
+
+METHOD = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,64} ")
+ABSOLUTE = re.compile(rb"https?://([^/?#]*)", re.IGNORECASE)
+
+PHRASES = {int(status): status.phrase.encode() for status in HTTPStatus}
+STATUS_LINES = {status: b"HTTP/1.1 %d %b\r\n" % (status, PHRASES.get(status, b"")) for status in range(200, 600)}
+WITHOUT_CONTENT = frozenset({204, 304})
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """What the protocol keeps, and whom it asks for an answer. Times in seconds."""
+
+    head_seconds: float
+    write_seconds: float
+    max_connections: int
+    # Gives the whole answer to a request that never became one: the house code, a sentence for the caller.
+    refuse: Callable[[HouseCode, str], bytes]
+    is_draining: Callable[[], bool]
+
+
+class Objection(Exception):
+    """A head that goes no further; raised inside the parser's callbacks."""
+
+    def __init__(self, code: HouseCode, detail: str) -> None:
+        super().__init__(code.code)
+        self.code = code
+        self.detail = detail
+
+
+class Cycle(RequestResponseCycle):
+    """
+    One request and its answer on the wire.
+
+    Mutable state besides uvicorn's: `broken`, set when the request's body cannot be read on; `left`, how many bytes of
+    the answer are still to come (None: unknown).
+    """
+
+    guard: Guard
+    end: Callable[[bool], None]
+    broken = False
+    bare = False
+    left: int | None = None
+
+    async def run_asgi(self, app: Any) -> None:  # noqa: ANN401  (uvicorn's type is private)
+        """Run the app; an answer that it leaves unfinished is cut so that it cannot look whole (W-153)."""
+        try:
+            await app(self.scope, self.receive, self.send)
+        finally:
+            if not self.response_complete and not self.disconnected:
+                # Without a length or chunks an orderly end would look like the end of the body.
+                if self.left is None and not self.chunked_encoding:
+                    self.transport.abort()
+                else:
+                    self.transport.close()
+            self.on_response = _nothing
+
+    async def receive(self) -> Any:  # noqa: ANN401  (uvicorn's type is private)
+        """The request's body; `broken` says that no rest will come, though the caller is still there."""
+        message: Any = await super().receive()
+        if self.broken and message["type"] == "http.request":
+            message["more_body"] = True
+            message["broken"] = not message["body"]
+            # Nothing else will wake the next call.
+            self.message_event.set()
+        return message
+
+    async def send(self, message: Any) -> None:  # noqa: ANN401  (uvicorn's type is private)
+        """Write the answer, with the framing that this caller understands."""
+        if self.flow.write_paused and not self.disconnected:
+            await self._drain()
+        if self.disconnected:
+            return
+        if message["type"] == "http.response.start":
+            self._start(message["status"], message["headers"])
+        elif not self.response_complete:
+            self._write(message.get("body", b""), more=message.get("more_body", False))
+
+    async def _drain(self) -> None:
+        """Wait for the caller to read, but not for ever."""
+        try:
+            async with asyncio.timeout(self.guard.write_seconds):
+                await self.flow.drain()
+        except TimeoutError:
+            self.disconnected = True
+            self.message_event.set()
+            self.transport.abort()
+
+    def _start(self, status: int, headers: Sequence[Header]) -> None:
+        self.response_started = True
+        self.waiting_for_100_continue = False
+        # What is left of the request would be read as the next one (W-056).
+        if self.more_body or self.guard.is_draining():
+            self.keep_alive = False
+        lines = [STATUS_LINES[status]]
+        length: bytes | None = None
+        says_close = False
+        for name, value in headers:
+            if name == b"content-length":
+                length = value
+            elif name == b"connection" and value == b"close":
+                self.keep_alive = False
+                says_close = True
+            lines += (name, b": ", value, b"\r\n")
+        self.bare = status in WITHOUT_CONTENT or self.scope["method"] == "HEAD"
+        if self.bare:
+            self.left = 0
+        elif length is not None:
+            self.left = int(length)
+        elif self.scope["http_version"] == "1.1":
+            self.chunked_encoding = True
+            lines.append(b"transfer-encoding: chunked\r\n")
+        else:
+            self.keep_alive = False
+        if not self.keep_alive and not says_close:
+            lines.append(b"connection: close\r\n")
+        lines.append(b"\r\n")
+        self.transport.write(b"".join(lines))
+
+    def _write(self, body: bytes, *, more: bool) -> None:
+        if self.bare:
+            body = b""
+        if self.chunked_encoding:
+            parts = [b"%x\r\n" % len(body), body, b"\r\n"] if body else []
+            if not more:
+                parts.append(b"0\r\n\r\n")
+            if parts:
+                self.transport.write(b"".join(parts))
+        else:
+            if self.left is not None:
+                # More than was announced would be read as the next answer.
+                body = body[: self.left]
+                self.left -= len(body)
+            if body:
+                self.transport.write(body)
+        if not more and not (self.left and not self.chunked_encoding):
+            self._complete()
+
+    def _complete(self) -> None:
+        self.response_complete = True
+        self.message_event.set()
+        if not self.keep_alive:
+            self.end(self.more_body)
+        self.on_response()
+
+
+def _nothing() -> None:
+    """Nobody is to be told any more."""
+
+
+class Protocol(HttpToolsProtocol):
+    """
+    uvicorn's protocol with the guards.
+
+    Mutable state besides uvicorn's: where in a message the parser is, how many bytes that part has, the timer of the
+    head, and whether anything more will be listened to.
+    """
+
+    guard: ClassVar[Guard]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401  (handed on as they came)
+        super().__init__(*args, **kwargs)
+        self._in_head = True
+        self._head = bytearray()
+        self._received = 0
+        self._trailers = 0
+        self._trailer_bytes = 0
+        self._deaf = False
+        self._thrown_away = 0
+        self._timer: asyncio.TimerHandle | None = None
+
+    # The connection.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take a connection, if there is room for it, and wait for its first head."""
+        super().connection_made(transport)  # type: ignore[arg-type]  # uvicorn narrows asyncio's type
+        if len(self.connections) > self.guard.max_connections:
+            self._refuse(HouseCode.OVERLOADED, "The gateway holds as many connections as it may.")
+        else:
+            self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the timers."""
+        self._forget_head_timer()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Feed the parser, within bounds."""
+        if self._deaf:
+            self._throw_away(data)
+            return
+        self._unset_keepalive_if_required()
+        if self._in_head:
+            self._received += len(data)
+            if len(self._head) < TARGET_LIMIT_BYTES:
+                self._head += data[:TARGET_LIMIT_BYTES]
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            # The parser has stopped reading messages; the answer to this one is the connection's last (W-038).
+            self._deaf = True
+            if self.cycle is not None:
+                self.cycle.keep_alive = False
+        except httptools.HttpParserError as error:
+            self._object(error)
+        else:
+            if self._in_head and self._received > HEAD_LIMIT_BYTES:
+                self._refuse(*self._too_large())
+
+    # The parser's callbacks.
+
+    def on_message_begin(self) -> None:
+        """A head begins."""
+        super().on_message_begin()
+        self._in_head = True
+        self._trailers = self._trailer_bytes = 0
+        if self._timer is None:
+            self._await_head()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a header field; drop a trailer field (W-054, W-055)."""
+        if self._in_head:
+            super().on_header(name, value)
+            return
+        self._trailers += 1
+        self._trailer_bytes += len(name) + len(value)
+        if self._trailers > TRAILER_LIMIT_FIELDS or self._trailer_bytes > TRAILER_LIMIT_BYTES:
+            raise Objection(HouseCode.HEADER_FIELDS_TOO_LARGE, "The request's trailer section is too large.")
+
+    def on_headers_complete(self) -> None:
+        """Start the app on a whole head, or object to it."""
+        self._forget_head_timer()
+        self._in_head = False
+        self._head.clear()
+        self._received = 0
+        method = self.parser.get_method()
+        if method == b"CONNECT":
+            raise Objection(HouseCode.NOT_IMPLEMENTED, "The gateway is no tunnel.")
+        version = self.parser.get_http_version()
+        scope: dict[str, Any] = self.scope  # type: ignore[assignment]
+        scope["method"] = method.decode("ascii")
+        scope["http_version"] = version
+        self._read_target(scope)
+        cycle = Cycle(
+            scope=self.scope,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=False,
+            default_headers=[],
+            message_event=asyncio.Event(),
+            expect_100_continue=self.expect_100_continue,
+            keep_alive=version != "1.0" and self.parser.should_keep_alive(),
+            on_response=self.on_response_complete,
+        )
+        cycle.guard = self.guard
+        cycle.end = self._end
+        before, self.cycle = self.cycle, cycle
+        if before is None or before.response_complete:
+            self._start_asgi_task(cycle, self.app)
+        else:
+            # One request of a connection at a time; the next ones wait unread.
+            self.flow.pause_reading()
+            self.pipeline.appendleft((cycle, self.app))
+
+    def _read_target(self, scope: dict[str, Any]) -> None:
+        """The target as it was sent: an authority or a fragment does not vanish on the way to the app."""
+        url = self.url
+        if b"#" in url:
+            raise Objection(HouseCode.INVALID_REQUEST, "The target holds a fragment.")
+        absolute = ABSOLUTE.match(url)
+        if absolute is not None:
+            # RFC 9112 section 3.2.2: the target's authority counts, and Host is ignored (W-032).
+            authority = absolute[1]
+            url = url[absolute.end() :] or b"/"
+            if url.startswith(b"?"):
+                url = b"/" + url
+            headers = [(b"host", authority), *((k, v) for k, v in self.headers if k != b"host")]
+            scope["headers"] = self.headers = headers
+        elif not url.startswith(b"/") and not (url == b"*" and scope["method"] == "OPTIONS"):
+            raise Objection(HouseCode.INVALID_REQUEST, "The target must begin with a slash.")
+        path, _, query = url.partition(b"?")
+        scope["raw_path"] = path
+        scope["path"] = path.decode("latin-1")
+        scope["query_string"] = query
+
+    def on_body(self, body: bytes) -> None:
+        """Hand the body on, and stop reading while nobody takes it."""
+        cycle = self.cycle
+        if cycle.response_complete:
+            return
+        cycle.body += body
+        if len(cycle.body) > HIGH_WATER_LIMIT:
+            self.flow.pause_reading()
+        cycle.message_event.set()
+
+    def on_message_complete(self) -> None:
+        """The request is whole."""
+        self._in_head = True
+        cycle = self.cycle
+        cycle.more_body = False
+        if not cycle.response_complete:
+            cycle.message_event.set()
+
+    def on_response_complete(self) -> None:
+        """An answer is out: read on, or wait for the next request's head."""
+        self._head.clear()
+        self._received = 0
+        super().on_response_complete()
+
+    # What is refused here.
+
+    def _object(self, error: httptools.HttpParserError) -> None:
+        """Answer what the parser refused, unless an answer is in flight: nothing is ever injected into one."""
+        cycle = self.cycle
+        if cycle is not None and not cycle.response_complete:
+            cycle.keep_alive = False
+            self._deaf = True
+            if not self._in_head and isinstance(cycle, Cycle):
+                # The body of the very request that is being worked on cannot be read on.
+                cycle.broken = True
+                cycle.message_event.set()
+            return
+        cause = error.__context__
+        if isinstance(cause, Objection):
+            self._refuse(cause.code, cause.detail)
+        elif isinstance(error, httptools.HttpParserInvalidMethodError) and METHOD.match(self._head.lstrip(b"\r\n")):
+            self._refuse(HouseCode.NOT_IMPLEMENTED, "The gateway does not speak this method.")
+        elif self._in_head and self._received > HEAD_LIMIT_BYTES:
+            self._refuse(*self._too_large())
+        else:
+            self._refuse(HouseCode.INVALID_REQUEST, "The request is no HTTP that can be read in only one way.")
+
+    def _too_large(self) -> tuple[HouseCode, str]:
+        if b"\r\n" not in self._head:
+            return HouseCode.URI_TOO_LONG, f"The target is longer than {TARGET_LIMIT_BYTES:,} bytes."
+        return HouseCode.HEADER_FIELDS_TOO_LARGE, "The request's head is too large."
+
+    def _refuse(self, code: HouseCode, detail: str) -> None:
+        """Answer in the envelope and close (W-021)."""
+        self._forget_head_timer()
+        if not self.transport.is_closing():
+            self.transport.write(self.guard.refuse(code, detail))
+            self._linger()
+
+    # Time.
+
+    def _await_head(self) -> None:
+        self._timer = self.loop.call_later(self.guard.head_seconds, self._head_is_late)
+
+    def _forget_head_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _head_is_late(self) -> None:
+        """A head that is not whole in time: answered if there is something to answer (W-148)."""
+        self._timer = None
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.keep_alive = False
+            self._deaf = True
+        elif self._received:
+            self._refuse(
+                HouseCode.REQUEST_TIMEOUT, f"The request's head did not come within {self.guard.head_seconds:g} s."
+            )
+        else:
+            self.transport.close()
+
+    # The end.
+
+    def _end(self, unread: bool) -> None:  # noqa: FBT001  (its only argument)
+        """Close after an answer; `unread`: the caller is still sending."""
+        if unread or self._deaf:
+            self._linger()
+        else:
+            self.transport.close()
+
+    def _linger(self) -> None:
+        """End our side, and read for a moment what the caller is still sending."""
+        self._deaf = True
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+            self.flow.resume_reading()
+            self.loop.call_later(LINGER_SECONDS, self.transport.close)
+        else:
+            self.transport.close()
+
+    def _throw_away(self, data: bytes) -> None:
+        self._thrown_away += len(data)
+        if self._thrown_away <= LINGER_LIMIT_BYTES:
+            return
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.flow.pause_reading()
+        else:
+            self.transport.close()
+
+
+def guarded(guard: Guard) -> type[Protocol]:
+    """The protocol class for one port; uvicorn makes an instance of it for each connection."""
+    return type("GuardedProtocol", (Protocol,), {"guard": guard})
