@@ -56,7 +56,11 @@ def try_demo(errgate: str) -> None:
     start = time.monotonic()
     demo = subprocess.Popen([errgate, "demo", "--port", str(port), "--admin-port", str(admin_port)])
     try:
-        while subprocess.call([errgate, "healthcheck", "--admin-port", str(admin_port)], stderr=subprocess.DEVNULL):
+        while subprocess.call(
+            [errgate, "healthcheck", "--admin-port", str(admin_port)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        ):
             if demo.poll() is not None or time.monotonic() - start > READY_WITHIN:
                 sys.exit(f"errgate demo was not ready within {READY_WITHIN} s")
             time.sleep(0.1)
