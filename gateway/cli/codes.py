@@ -111,9 +111,15 @@ def house_rows() -> list[tuple[str, ...]]:
 def vendor_row(row: Row) -> tuple[str, ...]:
     """One row of a vendor's table as cells; a code that comes in a finished job has no status of its own."""
     reply = "job" if row.kind == "job" else str(row.status or "any")
-    own = f"(with the caller's own credential: {row.without_credential.code})" if row.without_credential else ""
-    says = " ".join(f"{row.description} {row.advice} {own}".split())
+    own = f"With the caller's own credential: {row.without_credential.code}" if row.without_credential else ""
+    says = " ".join(sentence(part) for part in (row.description, row.advice, own) if part)
     return row.code, reply, row.house.code, says
+
+
+def sentence(text: str) -> str:
+    """A vendor's words on one line, with the full stop that their page leaves out."""
+    text = " ".join(text.split())
+    return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
 def text_house(columns: int | None) -> list[str]:

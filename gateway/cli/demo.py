@@ -55,7 +55,7 @@ def lesson(traffic: str, admin: str) -> list[str]:
     """What runs and what to make of it, in five lines."""
     return [
         f"The gateway runs, and behind it {len(EXAMPLES)} simulated vendors: {', '.join(EXAMPLES)}. Ctrl-C ends it.",
-        f"Send to {traffic}/VENDOR/… what you would send to the vendor; what succeeds comes back byte for byte.",
+        f"Send to {traffic}/VENDOR/PATH what you would send to the vendor; a success comes back byte for byte.",
         "Whatever fails comes back as one envelope: branch on `code`, obey `retryable` and `retry_after`.",
         "The header `Sandbox-Error: CODE` makes a simulated vendor fail; `errgate codes` lists the codes.",
         f"{admin}/metrics counts it all. Paste these into another terminal:",

@@ -97,7 +97,7 @@ def fields(lines: Sequence[str]) -> Mapping[str, str]:
     for line in lines:
         field = FIELD.fullmatch(line)
         if field is None:
-            raise click.BadParameter(f"{line!r} is not 'Name: value'.", param_hint="--header")
+            raise click.BadParameter(f"{line!r} is not 'Name: value'.", param_hint="'--header'")
         key = field[1].lower()
         headers[key] = f"{headers[key]}, {field[2]}" if key in headers else field[2]
     return headers
@@ -150,9 +150,10 @@ def decide(vendor: Vendor, reply: Reply, asked: Asked, path: str) -> tuple[Probl
     if reply.status >= HTTPStatus.BAD_REQUEST:
         problem = judge(vendor, reply, asked)
         return problem, [explain_rule(problem)]
-    route = Routes(vendor.routes).match(asked.method, path)
+    route = Routes(vendor.routes).match(asked.method, path.partition("?")[0])
     if route is None:
-        return None, ["no route of this vendor matches --method and --path: a success, passed on untouched"]
+        asked_for = f"{asked.method} {path}" if path else "a request without --path"
+        return None, [f"no route of {vendor.name} matches {asked_for}: a success, passed on untouched"]
     if status := error_in_success(vendor, route.name, reply):
         problem = judge(vendor, reply, asked, status=status)
         return problem, [

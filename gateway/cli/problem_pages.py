@@ -63,7 +63,7 @@ def section(house: HouseCode, vendors: Sequence[Vendor]) -> list[str]:
         "What to do": house.advice,
         "Send it again?": "Yes, after the delay in retry_after." if house.retryable else "Not as it is.",
     }
-    rows = [(vendor, row) for vendor in vendors for row in vendor.rows if row.house is house]
+    rows = [(vendor, row) for vendor in vendors for row in vendor.rows if house in {row.house, row.without_credential}]
     return [
         f'<h1 id="{house.code}"><code>{house.code}</code></h1>',
         f"<p>{escape(house.title)}</p>",

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 import click
 
 # Below this many columns a sentence in the last column is harder to read than on a line of its own.
-NARROWEST_SENTENCE = 36
+NARROWEST_SENTENCE = 30
 GAP = "  "
 
 

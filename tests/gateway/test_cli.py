@@ -87,7 +87,7 @@ def test_version() -> None:
         (["--cofnig"], "errgate: No such option '--cofnig'."),
         (
             ["new-key", "--jsn"],
-            "errgate new-key: No such option '--jsn'. Did you mean '--json'? See `errgate new-key --help`.",
+            "errgate new-key: No such option '--jsn'. Did you mean '--json'?",
         ),
         (
             ["healthcheck", "--admin-port", "x"],
