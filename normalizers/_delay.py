@@ -8,8 +8,12 @@ the past. Moments are Unix seconds.
 import calendar
 import math
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import parsedate
+
+# Asked only when a moment is to be compared with it.
+Clock = Callable[[], float]
 
 # Contract 7: 0 is a second, and nobody is told to wait longer than a day.
 SHORTEST, LONGEST = 1, 86_400
@@ -31,7 +35,7 @@ _HTTP_DATE = re.compile(
 )
 
 
-def seconds(value: object, now: float) -> int | None:
+def seconds(value: object, now: Clock) -> int | None:
     """The delay that a member of a body, or a reset header, means."""
     if isinstance(value, str):
         value = _read(value.strip().lower(), now) if len(value) <= _TEXT_LIMIT else None
@@ -48,7 +52,7 @@ def seconds(value: object, now: float) -> int | None:
     return _clamped(value) if value >= 0 else None
 
 
-def retry_after(header: str, now: float) -> int | None:
+def retry_after(header: str, now: Clock) -> int | None:
     """The delay of a `Retry-After` field, strictly as RFC 9110 10.2.3 has it: ASCII digits or an HTTP date (W-073)."""
     if header.isascii() and header.isdigit():
         return seconds(header, now)
@@ -63,7 +67,7 @@ def http_date(text: str) -> float | None:
     return None if parsed is None else float(calendar.timegm(parsed[:6]))
 
 
-def _read(text: str, now: float) -> float | None:
+def _read(text: str, now: Clock) -> float | None:
     """A text as a number of seconds, or as the delay until the moment that it names."""
     if found := _NUMBER.fullmatch(text):
         number, unit = found.groups()
@@ -76,8 +80,9 @@ def _read(text: str, now: float) -> float | None:
     return _until((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp(), now)
 
 
-def _until(moment: float, now: float) -> int | None:
-    return _clamped(moment - now) if moment > now else None
+def _until(moment: float, now: Clock) -> int | None:
+    delay = moment - now()
+    return _clamped(delay) if delay > 0 else None
 
 
 def _clamped(delay: float) -> int:

@@ -30,7 +30,7 @@ def find(vendor: Vendor, reply: Reply) -> Finding:
             return Finding(unreadable=True)
     parsed = reply.json()
     body = parsed if isinstance(parsed, dict) else {}
-    places, now = vendor.places, reply.now()
+    places, now = vendor.places, reply.now
     message = text(body, places.message)
     return Finding(
         code=code_at(body, places.code)[1],
@@ -42,7 +42,7 @@ def find(vendor: Vendor, reply: Reply) -> Finding:
         ),
         reset_after=_largest(*(seconds(reply.headers.get(name), now) for name in places.reset_headers)),
         errors=_errors(body, places, message),
-        details=_error_object(body),
+        details=_error_object(body, places),
         body=body,
         unreadable=reply.unreadable or (bool(reply.body) and not isinstance(parsed, dict)),
     )
@@ -74,16 +74,18 @@ def _largest(*delays: int | None) -> int | None:
     return max((delay for delay in delays if delay is not None), default=None)
 
 
-def _error_object(body: dict[str, object]) -> object:
-    """The vendor's error object: the member `error` where it is one, else the body, which then is flat."""
-    error = body.get("error")
-    return error if isinstance(error, dict) else body
+def _error_object(body: object, places: Places) -> object:
+    """The vendor's error object; the whole body where errors are flat."""
+    objects = (at(body, pointer) for pointer in places.detail or ("/error",))
+    return next((found for found in objects if isinstance(found, dict | list)), body)
 
 
 def _errors(body: object, places: Places, message: str | None) -> tuple[FieldError, ...]:
     """The wrong fields, from the first place that names any."""
-    for pointer in (*places.errors.list, *places.detail):
+    for pointer in places.errors.list:
         value = at(body, pointer)
+        if value is None:
+            continue
         # What the message has said already is no second error.
         if value != message and (errors := tuple(islice(_fields(value, places.errors), ERRORS_LIMIT))):
             return errors

@@ -1,6 +1,6 @@
 """Failures inside a success: a job payload that says that the work failed (contract 9)."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Literal
 
@@ -43,7 +43,7 @@ def inspect_job(vendor: Vendor, route: Route, reply: Reply, asked: Asked) -> Job
         verdict = by_words(vendor, found, reply.status, own_credential=asked.own_credential)
         if verdict is None:
             verdict = Verdict(failure.otherwise, None, f"the failure at {prefix}{pointer}")
-        return replace(worded(vendor, asked, reply.status, found, verdict), job_pointer=prefix + pointer)
+        return worded(vendor, asked, reply.status, found, verdict, job_pointer=prefix + pointer)
 
     # That the whole failed is one failure, in however many places it is told.
     wholes = (problem(failure, body) for failure in route.job if not failure.items)
@@ -56,7 +56,7 @@ def _failed(failure: Failure, part: object) -> tuple[str | None, str | None]:
     """Where a job or a part of it says that it failed, by its code if it has one, and the code."""
     where, code = code_at(part, failure.code)
     state = next((pointer for pointer in failure.at if _state(at(part, pointer)) in failure.equals), None)
-    if state is None and not (failure.by_code and code):
+    if state is None and not (code and (failure.by_code or not failure.at)):
         return None, None
     return where or state, code
 

@@ -6,10 +6,10 @@ What a body says beyond that changes nothing, and no body can make it fail.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from itertools import chain
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypedDict, Unpack
 
 from ._codes import Fault, HouseCode, Source
 from ._find import find
@@ -69,6 +69,7 @@ STATUSES = {
 }
 
 _ERRORS, _CALLERS_ERRORS = range(400, 600), range(400, 500)
+_ERRORS_AS_TEXT = {str(status): status for status in _ERRORS}
 # RFC 9110 9.2.2.
 _IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"})
 # Said by a middle that may have passed the request on (contract 5).
@@ -117,8 +118,12 @@ def normalize(vendor: Vendor, reply: Reply, asked: Asked = _ASKED, *, status: in
     delays = (found.retry_after, found.reset_after if verdict.house in _WINDOWED else None)
     maybe_applied = meant in _MAYBE_APPLIED and verdict.row is None
     repeatable = asked.method in _IDEMPOTENT or asked.idempotency_key
-    return replace(
-        worded(vendor, asked, reply.status, found, verdict),
+    return worded(
+        vendor,
+        asked,
+        reply.status,
+        found,
+        verdict,
         retry_after=max((delay for delay in delays if delay is not None), default=None),
         retryable=verdict.house.retryable and (repeatable or not maybe_applied),
     )
@@ -136,10 +141,11 @@ def error_in_success(vendor: Vendor, route: str, reply: Reply) -> int | None:
 
 def _meant(entry: SuccessError, value: object) -> int | None:
     if not entry.statuses:
-        # 1 is True in Python, and no vendor means it so.
-        return 400 if value == entry.equals and isinstance(value, bool) == isinstance(entry.equals, bool) else None
-    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) == 3:
-        value = int(value)
+        # The type too, since 1 equals True in Python; and what is missing equals nothing.
+        same = value is not None and type(value) is type(entry.equals) and value == entry.equals
+        return HTTPStatus.BAD_REQUEST.value if same else None
+    # Digits count as the number.
+    value = _ERRORS_AS_TEXT.get(value, value) if isinstance(value, str) else value
     return value if isinstance(value, int) and value in _ERRORS else None
 
 
@@ -162,7 +168,22 @@ def by_status(vendor: Vendor, status: int, *, own_credential: bool) -> Verdict:
     return Verdict(house, None, f"the class of status {status}")
 
 
-def worded(vendor: Vendor, asked: Asked, status: int, found: Finding, verdict: Verdict) -> Problem:
+class Circumstances(TypedDict, total=False):
+    """What about a problem its words do not decide."""
+
+    retry_after: int | None
+    retryable: bool
+    job_pointer: str
+
+
+def worded(
+    vendor: Vendor,
+    asked: Asked,
+    status: int,
+    found: Finding,
+    verdict: Verdict,
+    **circumstances: Unpack[Circumstances],
+) -> Problem:
     """The problem in the vendor's words, as far as they may be shown, else in ours."""
     house, callers = verdict.house, verdict.house.fault is Fault.CALLER
     always = asked.vendor_messages == "always"
@@ -189,6 +210,7 @@ def worded(vendor: Vendor, asked: Asked, status: int, found: Finding, verdict: V
         rule=verdict.rule,
         label=verdict.row.code if verdict.row else "other" if found.code else "none",
         unreadable=found.unreadable,
+        **circumstances,
     )
 
 

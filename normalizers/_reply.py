@@ -83,7 +83,9 @@ def texts(value: object, pointers: tuple[str, ...]) -> Iterator[tuple[str, str]]
 
 def text(value: object, pointers: tuple[str, ...]) -> str | None:
     """The first string with more than blanks in it."""
-    return next((found for _, found in texts(value, pointers)), None)
+    for _, found in texts(value, pointers):
+        return found
+    return None
 
 
 def strings(value: object, most: int = 64) -> Iterator[str]:

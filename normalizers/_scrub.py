@@ -27,8 +27,7 @@ _KEY_SHAPE = re.compile(
 # A shorter piece of base64 stands in too many texts by chance.
 _SHORTEST_PIECE = 8
 
-# What a terminal, a log viewer or a browser may obey: controls and bidirectional overrides. And lone surrogates, which
-# no encoder takes.
+# Controls, bidirectional overrides, and lone surrogates, which no encoder takes.
 _BREAKS = re.compile(r"[\t-\r\x85\u2028\u2029]+")
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
@@ -97,8 +96,13 @@ def _pieces(secret: str) -> Iterator[str]:
 
 def cleaned(text: str, scrub: Callable[[str], str], limit: int = TEXT_LIMIT) -> str:
     """A vendor's text, safe to show and at most `limit` characters long."""
-    visible = _UNSAFE.sub("\ufffd", _BREAKS.sub(" ", text[:_WINDOW]))
-    return scrub(visible)[:limit].strip()
+    return scrub(_visible(text[:_WINDOW]))[:limit].strip()
+
+
+def _visible(text: str) -> str:
+    """The text without what a terminal, a log viewer or a browser may obey."""
+    # Most texts are printable, and this is a tenth of the work.
+    return text if text.isprintable() else _UNSAFE.sub("\ufffd", _BREAKS.sub(" ", text))
 
 
 class _Oversize(Exception):
@@ -107,27 +111,32 @@ class _Oversize(Exception):
 
 def detailed(value: object, scrub: Callable[[str], str]) -> object:
     """A safe copy of a vendor's error object; None where that is empty, too large or too deep."""
-    left = DETAILS_LIMIT
+    left, texts = DETAILS_LIMIT, list[str]()
 
-    def copied(value: object, depth: int) -> object:
+    def copied(value: object, change: Callable[[str], str], depth: int = 1) -> object:
         nonlocal left
         left -= len(value) if isinstance(value, str) else 1
         if left < 0 or depth > _DEEPEST:
             raise _Oversize
         match value:
             case str():
-                return cleaned(value, scrub, DETAILS_LIMIT)
+                texts.append(value)
+                return change(value)
             case dict():
-                return {str(copied(key, depth)): copied(member, depth + 1) for key, member in value.items()}
+                return {copied(key, change): copied(member, change, depth + 1) for key, member in value.items()}
             case list():
-                return [copied(member, depth + 1) for member in value]
+                return [copied(member, change, depth + 1) for member in value]
             case float() if not math.isfinite(value):
                 return None
             case _:
                 return value
 
     try:
-        copy = copied(value, 1)
+        copy = copied(value, _visible)
+        # One look for secrets at all texts together; each by itself only where there are any.
+        if scrub(together := "\n".join(texts)) != together:
+            left = DETAILS_LIMIT
+            copy = copied(copy, scrub)
         size = len(json.dumps(copy, ensure_ascii=False, separators=(",", ":")).encode())
     # TypeError: a vendor with a finder of its own may put there what JSON has no form for.
     except (_Oversize, TypeError):

@@ -91,8 +91,8 @@ class Places:
     """
     Where a vendor's error body says what.
 
-    `detail` adds to the message, as text, list or object, and is read as further field errors. Header names are in
-    lower case. `reset_headers` count for a rate or quota code only.
+    `detail` is its error object; where that is not said, the member `error` if it is an object, else the whole body.
+    Header names are in lower case. `reset_headers` count for a rate or quota code only.
     """
 
     code: tuple[str, ...] = ()
@@ -110,9 +110,10 @@ class Failure:
     """
     How a job payload says that it failed.
 
-    The state `at` is one of `equals` or, with `by_code`, there is a code. With `items` (pointers to lists) this is
-    asked of each member of the first list. `otherwise` is the house code of a failure whose code says nothing. `done`
-    are the states of a job that ended well, and `partial` points to a number that is above 0 when only a part did.
+    The state `at` is one of `equals`; or there is a code, which counts `by_code` and where no state is looked at. With
+    `items` (pointers to lists) this is asked of each member of the first list. `otherwise` is the house code of a
+    failure whose code says nothing. `done` are the states of a job that ended well, and `partial` points to a number
+    that is above 0 when only a part did.
     """
 
     at: tuple[str, ...] = ()
@@ -125,6 +126,11 @@ class Failure:
     otherwise: HouseCode = HouseCode.WORK_FAILED
     done: frozenset[str] = frozenset()
     partial: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        # States are compared in any case, as codes are.
+        for name in ("equals", "done"):
+            object.__setattr__(self, name, frozenset(map(str.lower, getattr(self, name))))
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ Both are read, and so are all three places that the pages give for a job's image
 """
 
 from ._codes import HouseCode as H
-from ._vendor import ACCOUNT_REFUSED, KEY_REFUSED, Failure, Places, Route, Vendor, http, job
+from ._vendor import ACCOUNT_REFUSED, KEY_REFUSED, Failure, FieldPlaces, Places, Route, Vendor, http, job
 
 # Two lines a row: what it means here; what the vendor says.
 # fmt: off
@@ -60,8 +60,9 @@ ROWS = (
 PLACES = Places(
     code=("/error/code", "/code"),
     message=("/error/message", "/message"),
-    detail=("/error/detail", "/detail"),
     retry_after=("/error/retry_after", "/retry_after"),
+    # "Additional context about what went wrong": a sentence, a list or an object.
+    errors=FieldPlaces(list=("/error/detail", "/detail")),
 )
 
 _JOB_CODE = ("/error_code", "/data/error_code")
@@ -78,11 +79,10 @@ JOB = (
         done=frozenset({"completed"}),
     ),
     # The document: a top-level `error_code` "when an entire job fails" …
-    Failure(by_code=True, code=_JOB_CODE, message=_JOB_MESSAGE),
+    Failure(code=_JOB_CODE, message=_JOB_MESSAGE),
     # … and a code per image "when an individual image fails inside an otherwise-completed job".
     Failure(
         items=("/output/ads", "/data/output/ads", "/ads"),
-        by_code=True,
         code=("/error/code",),
         message=("/error/message",),
     ),
