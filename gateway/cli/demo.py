@@ -46,9 +46,11 @@ def describe(port: int, admin_port: int, sandbox: str) -> str:
         }
         for name in EXAMPLES
     }
+    # No load balancer looks whether the demo is still ready.
+    server = {"port": port, "admin": {"port": admin_port}, "shutdown": {"lameduck": "0s"}}
     # A person reads the answers in the other terminal; here only what went wrong.
     quiet = {"level": "warning", "requests": False}
-    return json.dumps({"server": {"port": port, "admin": {"port": admin_port}}, "vendors": vendors, "log": quiet})
+    return json.dumps({"server": server, "vendors": vendors, "log": quiet})
 
 
 def lesson(traffic: str, admin: str) -> list[str]:

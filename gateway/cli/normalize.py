@@ -125,16 +125,17 @@ def choose(name: str, config: Path | None) -> Subject:
 
 def content(file: Path | None) -> bytes:
     """The body: of the file, else of stdin; a terminal is not waited for unless `-` asks for it."""
-    if file is not None and str(file) != "-":
-        try:
-            return file.read_bytes()
-        except OSError as failed:
-            raise Stop(
-                f"errgate normalize: {file}: {failed.strerror}; name a file or - for stdin", exit_code=2
-            ) from None
     if file is None and sys.stdin.isatty():
         return b""
-    return sys.stdin.buffer.read()
+    # One byte more than any reply may have, so that a longer one is known as such.
+    most = INSPECTED_LIMIT_BYTES + 1
+    if file is None or str(file) == "-":
+        return sys.stdin.buffer.read(most)
+    try:
+        with file.open("rb") as opened:
+            return opened.read(most)
+    except OSError as failed:
+        raise Stop(f"errgate normalize: {file}: {failed.strerror}; name a file or - for stdin", exit_code=2) from None
 
 
 def receive(status: int, headers: Mapping[str, str], body: bytes) -> Reply:

@@ -17,7 +17,6 @@ from gateway.settings.checks import check
 from gateway.settings.faults import dotted
 from gateway.settings.server import Server
 
-from .say import complain
 from .settings_file import choose, config_option, refusing
 
 PORT = click.IntRange(0, 65535)
@@ -40,10 +39,11 @@ def serve(
     instead = Instead(host, port, admin_port, workers)
     with refusing():
         settings = instead.of(load(path))
-    complain(*(f"warning: {line}" for line in settings.warnings))
     server, admin = settings.server, settings.server.admin
     with bind(server.host, server.port) as front, bind(admin.host, admin.port, option="--admin-port") as back:
         log.configure(settings.log.level)
+        for line in settings.warnings:
+            log.event(logging.WARNING, line)
         gateway = create_app(settings, reread=lambda old: instead.of(load(path, old=old)))
         run(gateway, front, back, ready=lambda: log.event(logging.INFO, "ready", traffic=url(front), admin=url(back)))
 

@@ -1,5 +1,6 @@
 """The command line as a whole: help, endings, and one line per failure."""
 
+import io
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
+from gateway import __version__
 from gateway.cli import COMMANDS, Commands, main
 from gateway.cli.say import Stop, heading, table
 
@@ -77,7 +79,7 @@ def test_version() -> None:
     """`--version` names the program and its version."""
     result = run("--version")
 
-    assert result.stdout == "errgate 0.1.0\n"
+    assert result.stdout == f"errgate {__version__}\n"
 
 
 @pytest.mark.parametrize(
@@ -176,6 +178,26 @@ def test_colours(no_color: str | None, coloured: bool) -> None:
     result = CliRunner(env={"NO_COLOR": no_color}).invoke(commands, ["probe"], color=True)
 
     assert ("\x1b" in result.stdout) is coloured
+
+
+def test_captured_output(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program that captures stdout in its own way gets the words, too."""
+    captured = io.StringIO()
+    monkeypatch.setattr("sys.stdout", captured)
+
+    with pytest.raises(SystemExit) as left:
+        main.main(["--version"])
+
+    assert (left.value.code, captured.getvalue()) == (0, f"errgate {__version__}\n")
+
+
+def test_completion() -> None:
+    """A shell that asks how a word goes on is told the commands."""
+    asked = {"_ERRGATE_COMPLETE": "bash_complete", "COMP_WORDS": "errgate h", "COMP_CWORD": "1"}
+
+    result = CliRunner(env=asked).invoke(main, [])
+
+    assert result.stdout == "plain,hash-key\nplain,healthcheck\n"
 
 
 def test_module() -> None:

@@ -1,6 +1,7 @@
 """`errgate check`: what the settings mean, or every fault in them."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -196,7 +197,7 @@ def test_eight_faults(folder: Path) -> None:
         ["errgate.yaml:8", "vendors.apixo.credential.value"],
         ["errgate.yaml:9", "vendors.acme.base_url"],
     ]
-    assert 'did you mean "port"?' in lines[0]
+    assert re.search("did you mean .port.", lines[0])
 
 
 def test_faults_as_json(folder: Path) -> None:

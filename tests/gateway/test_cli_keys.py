@@ -100,22 +100,35 @@ def test_hash_key_refuses(key: bytes, why: str) -> None:
     assert not key.strip() or key.strip().decode() not in result.stderr or key == b"egk_"
 
 
-def test_hash_key_at_a_terminal() -> None:
-    """At a terminal the key is asked for and never shown."""
-    typing = (
+def at_a_terminal(command: str, typed: str) -> str:
+    """What a person sees who types this as soon as something is asked."""
+    session = (
         "import os, pty, sys\n"
         "child, terminal = pty.fork()\n"
-        f"if not child: os.execv(sys.executable, [sys.executable, '-m', 'gateway', 'hash-key'])\n"
+        f"if not child: os.execv(sys.executable, [sys.executable, '-m', 'gateway', '{command}'])\n"
         "seen = b''\n"
-        "while b'Key' not in seen: seen += os.read(terminal, 100)\n"
-        f"os.write(terminal, b'{HEX_128}\\n')\n"
+        "while b':' not in seen: seen += os.read(terminal, 1000)\n"
+        f"os.write(terminal, b'{typed}\\n')\n"
         "try:\n"
         "    while chunk := os.read(terminal, 1000): seen += chunk\n"
         "except OSError: pass\n"
+        "os.waitpid(child, 0)\n"
         "print(seen.decode())\n"
     )
+    done = subprocess.run([sys.executable, "-c", session], capture_output=True, text=True, check=True)
+    return done.stdout
 
-    done = subprocess.run([sys.executable, "-c", typing], capture_output=True, text=True, check=True)
 
-    assert hashlib.sha256(HEX_128.encode()).hexdigest() in done.stdout
-    assert HEX_128 not in done.stdout
+def test_hash_key_at_a_terminal() -> None:
+    """At a terminal the key is asked for and never shown."""
+    seen = at_a_terminal("hash-key", HEX_128)
+
+    assert hashlib.sha256(HEX_128.encode()).hexdigest() in seen
+    assert HEX_128 not in seen
+
+
+def test_new_key_at_a_terminal() -> None:
+    """At a terminal a person is told what goes where."""
+    seen = at_a_terminal("new-key", "")
+
+    assert "Give the key to the caller; the digest goes under callers.NAME.key_sha256." in seen
