@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
@@ -204,12 +203,13 @@ def test_the_writer_feels_a_reader_that_stops(process: ProcessGateway, vendor: R
             stopped.append(written[0])
 
     stopped: list[int] = []
-    download(process, vendor, SLOW_SIZE, send, read)
+    download(process, vendor, SIZE // 2, send, read)
 
-    assert stopped[0] == stopped[1] < 32 * MIB
+    # The kernel holds up to 38 MiB between the two (tcp_rmem and tcp_wmem); the rest waits with the writer.
+    assert stopped[0] == stopped[1] < SIZE // 4
 
 
-def test_the_address_of_the_log_is_not_the_body(process: ProcessGateway) -> None:
-    """Nothing of the bodies went to the log, which stays small."""
-    assert Path(process.output).stat().st_size < MIB
-    assert "Traceback" not in process.logs()
+def test_the_log_stays_small(process: ProcessGateway) -> None:
+    """Nothing of the bodies went to the log."""
+    assert len(process.logs()) < MIB
+    assert "error" not in process.logs()

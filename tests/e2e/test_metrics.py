@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -164,7 +165,7 @@ def test_labels_of_a_request(gateway: ThreadGateway, vendor: RogueVendor) -> Non
         ("pixii", "submit", "POST", "402", "operator_fault"),
         ("pixii", "other", "GET", "503", "vendor_fault"),
         ("none", "other", "PUT", "404", "caller_fault"),
-        ("pixii", "other", "GET", "400", "caller_fault"),
+        ("none", "other", "GET", "400", "caller_fault"),
     }
 
 
@@ -294,7 +295,7 @@ def answered(port: int, query: str) -> float | None:
 
 # What a hostile caller and a hostile vendor can vary; each value of the first row of labels appears in the warm-up.
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "BREW", "get")
-TARGETS = ("/pixii/x", "/pixii/v1/api/jobs/1", "/pixii/v1/api/scale", "/nobody/x", "/pixii/%2e%2e/x", "/-/x")
+TARGETS = ("/pixii/x", "/pixii/v1/api/jobs/1", "/pixii/v1/api/scale", "/nobody/x", "/pixii/%2e%2e/x")
 STATUSES = (200, 202, 204, 299, 302, 304, 345, 400, 401, 404, 418, 422, 429, 444, 499, 500, 503, 520, 599)
 CODES = ("VALIDATION_ERROR", "NEW", "", 400, None)
 
@@ -332,8 +333,14 @@ def as_planned(wire: Wire, request: Request) -> None:
     wire.send(answer.partition(b"\r\n\r\n")[0] + b"\r\n\r\n" if request.method == "HEAD" else answer)
 
 
-def ask_all(gateway: ProcessGateway, requests: Iterator[bytes]) -> int:
-    """Ask them one after the other on connections that last as long as the gateway lets them; the number answered."""
+def ask_all(gateway: ProcessGateway, requests: list[bytes], at_once: int = 4) -> int:
+    """Ask them all, a few at a time, on connections that last as long as the gateway lets them; how many answered."""
+    with ThreadPoolExecutor(at_once) as pool:
+        return sum(pool.map(ask_in_turn, [gateway] * at_once, [requests[index::at_once] for index in range(at_once)]))
+
+
+def ask_in_turn(gateway: ProcessGateway, requests: list[bytes]) -> int:
+    """Ask one after the other; how many answered."""
     answered = 0
     client: RawClient | None = None
     for data in requests:
@@ -356,17 +363,16 @@ def test_hostile_requests_add_no_series(vendor: RogueVendor, tmp_path: Path) -> 
     vendor.answer = as_planned
     vendor.keep_bodies = False
     with ProcessGateway(settings_text({"pixii": {"base_url": vendor.url}}), tmp_path) as gateway:
-        ask_all(gateway, itertools.starmap(hostile, enumerate(warm_up())))
+        ask_all(gateway, list(itertools.starmap(hostile, enumerate(warm_up()))))
         before = gateway.scrape()
         sent = [hostile(seed, wish) for seed, wish in enumerate(wishes(REQUESTS), 100_000)]
         began = time.monotonic()
 
-        answered = ask_all(gateway, iter(sent))
+        answered = ask_all(gateway, sent)
 
         took, after = time.monotonic() - began, gateway.scrape()
     print(f"{answered} requests in {took:.1f} s, {len(after)} series")  # noqa: T201 - measured
     assert set(after) - set(before) == set()
     assert answered == REQUESTS
-    own = sum(b" /-/x" in data for data in sent)
-    assert after.sum("errgate_requests_total") - before.sum("errgate_requests_total") == REQUESTS - own
+    assert after.sum("errgate_requests_total") - before.sum("errgate_requests_total") == REQUESTS
     assert {labels_of(key)["outcome"] for key in after if key[0] == "errgate_requests_total"} <= OUTCOMES

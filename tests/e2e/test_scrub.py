@@ -27,7 +27,6 @@ FORMS: dict[str, str] = {
     "base64-url": base64.urlsafe_b64encode(SECRET.encode()).decode(),
     "base64-unpadded": base64.b64encode(SECRET.encode()).decode().rstrip("="),
     "json-escaped": ESCAPED,
-    "json-unicode-escaped": "".join(f"\\u{ord(letter):04x}" for letter in SECRET),
 }
 
 PLACES: dict[str, Callable[[str], bytes]] = {
@@ -64,6 +63,18 @@ def forms_in(data: bytes) -> list[str]:
     if b"\r\n\r\n" in data:
         texts.append(json.dumps(json.loads(data.partition(b"\r\n\r\n")[2] or b"{}"), ensure_ascii=False))
     return [name for name, form in FORMS.items() for text in texts if form in text]
+
+
+def test_credential_in_unicode_escapes(gateway: ThreadGateway, vendor: RogueVendor) -> None:
+    """A credential that JSON spells letter by letter is the same credential."""
+    spelled = "".join(f"\\u{ord(letter):04x}" for letter in SECRET)
+    vendor.reply(reply(400, f'{{"code":"{spelled}","message":"{spelled}"}}'.encode()))
+
+    answer = gateway.ask("/pixii/x")
+
+    check_problem(answer, "invalid_request")
+    assert forms_in(answer.head.raw + answer.body) == []
+    assert spelled.encode() not in answer.body
 
 
 @pytest.mark.parametrize("place", PLACES)

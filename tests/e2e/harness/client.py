@@ -94,7 +94,7 @@ class RawClient:
             if pause:
                 time.sleep(pause)
 
-    def send_split(self, data: bytes, pause: float = 0.001) -> None:
+    def send_split(self, data: bytes, pause: float = 0.0) -> None:
         """Split inside every CRLF: after each CR."""
         for piece in re.findall(rb"[^\r]*\r|[^\r]+", data):
             self.sock.sendall(piece)

@@ -40,12 +40,12 @@ def free_port() -> int:
         return port
 
 
-def settings_text(vendors: Mapping[str, Section], server: Section | None = None, **sections: object) -> str:
+def settings_text(vendors: Mapping[str, object], server: Section | None = None, **sections: object) -> str:
     """A settings file with two free ports; `server` adds to its server section, other sections go in as they are."""
     own: dict[str, Any] = {"port": free_port(), "admin": {"port": free_port()}}
     given = dict(server or {})
     own["admin"] |= given.pop("admin", {})
-    document = {"server": own | given, "vendors": {name: dict(values) for name, values in vendors.items()}, **sections}
+    document = {"server": own | given, "vendors": dict(vendors), **sections}
     return yaml.safe_dump(document, sort_keys=False)
 
 
@@ -57,7 +57,7 @@ class Asking:
 
     def __init__(self) -> None:
         self.asked = 0  # requests that must show in errgate_requests_total
-        self.counted = 0.0  # that counter when it was last looked at
+        self.uncounted = False  # a test may send what is no request, or none yet, to the gateway
 
     def connect(self, *, timeout: float = PATIENCE, receive_buffer: int | None = None) -> RawClient:
         """A connection to the traffic port."""
@@ -117,8 +117,15 @@ class ThreadGateway(Asking):
 
     def __init__(self, text: str, environ: Mapping[str, str] | None = None) -> None:
         super().__init__()
+        # What the oracle saw at the end of the test before, and how many tasks and descriptors an idle gateway has.
+        self.last: metrics.Scrape | None = None
+        self.idle = (0, 0)
         self.settings = settings.loads(text, environ=environ or {})
         self.log = Recorder()
+        # What the libraries below have to say aloud: a task that nobody awaited, a callback that raised.
+        self.noise = Recorder()
+        self.others = logging.StreamHandler(self.noise)
+        self.others.setLevel(logging.WARNING)
         self.app = app.create_app(self.settings)
         self.traffic_socket = serving.bind("127.0.0.1", 0)
         self.admin_socket = serving.bind("127.0.0.1", 0)
@@ -142,7 +149,8 @@ class ThreadGateway(Asking):
             self.loop.close()
 
     def __enter__(self) -> Self:
-        log.configure("json", "debug", self.log)
+        log.configure("debug", self.log)
+        logging.getLogger().addHandler(self.others)
         self.thread.start()
         end = time.monotonic() + PATIENCE
         while time.monotonic() < end and self.thread.is_alive():
@@ -156,6 +164,7 @@ class ThreadGateway(Asking):
         if self.thread.is_alive():
             self.loop.call_soon_threadsafe(self.stop.interrupt)
         self.thread.join(PATIENCE)
+        logging.getLogger().removeHandler(self.others)
         for sock in (self.traffic_socket, self.admin_socket):
             sock.close()
         assert not self.thread.is_alive(), "the gateway does not end"

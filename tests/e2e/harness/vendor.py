@@ -141,7 +141,11 @@ class RogueVendor:
         """Be as new: no record, 200 to everything; stalled connections go on to their end."""
         self.released.set()
         self.released = threading.Event()
-        self.wires: list[Wire] = []
+        with self.lock:
+            self.wires: list[Wire] = list(self.live)
+        for wire in self.wires:
+            wire.requests.clear()
+            wire.stream.received.clear()
         self.requests: list[Request] = []
         self.faults: list[str] = []
         self.keep_bodies = True
@@ -194,6 +198,15 @@ class RogueVendor:
         """Whether at most that many connections stand before `within` seconds have passed."""
         end = time.monotonic() + within
         while self.open > connections:
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.005)
+        return True
+
+    def ended(self, within: float = 2.0) -> bool:
+        """Whether every connection that carried a request is over before `within` seconds have passed."""
+        end = time.monotonic() + within
+        while any(wire.over is None for wire in self.wires if wire.requests):
             if time.monotonic() > end:
                 return False
             time.sleep(0.005)
