@@ -23,7 +23,7 @@ from .metrics import NO_VENDOR, Outcome
 from .problems import Refused, no_reply, not_allowed, refuse, too_large
 from .replies import Judge
 from .streams import CallerGone, Presence, Upload
-from .upstream import Call, Cut, NoReply, Reason
+from .upstream import Call, Cut, NoReply
 
 # Methods that the gateway forwards; any other is 501 (W-037), and TRACE, which would reflect a credential, 405 (W-035).
 FORWARDED = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -179,7 +179,7 @@ class _Passage:
         )
         lane.metrics.in_flight.inc()
         try:
-            async with asyncio.timeout(call.timeouts.max_duration), lane.upstream.exchange(call) as exchange:
+            async with lane.upstream.exchange(call) as exchange:
                 access.vendor_status = exchange.status
 
                 # 7. An error is read, up to a limit, and normalized.
@@ -193,16 +193,12 @@ class _Passage:
                 # 9. Any other success streams through untouched.
                 else:
                     await judge.stream(exchange)
-        except TimeoutError as error:
-            raise self._no_reply(lane, call, Reason.HTTP_RESPONSE_TIMEOUT) from error
         except (NoReply, Cut) as nothing:
-            raise self._no_reply(lane, call, nothing.reason) from nothing
+            access.reason = nothing.reason.rfc9209
+            sent = call.sent_at is not None
+            raise no_reply(lane.vendor.title, nothing.reason, self.method, sent=sent) from nothing
         finally:
             lane.metrics.in_flight.dec()
-
-    def _no_reply(self, lane: Lane, call: Call, reason: Reason) -> Refused:
-        self.access.reason = reason.rfc9209
-        return no_reply(lane.vendor.title, reason, self.method, sent=call.sent_at is not None)
 
     def _aim(self) -> tuple[target.Target, bytes]:
         """Where the request wants to go, and the path by which the caller came there."""

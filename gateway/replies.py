@@ -5,8 +5,9 @@ An error is read within bounds and normalized; a success that may carry a failur
 Whatever is over a bound streams on from its first byte, untouched.
 """
 
+import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterable, Sequence
 
 from normalizers import Asked, Problem, Reply, Route, error_in_success, inspect_job, normalize
 
@@ -16,12 +17,15 @@ from .answers import CLOCK, Answer
 from .headers import Header, errgate_fields, proxy_status, to_annotated, to_problem
 from .jobs import INSPECTED_LIMIT_BYTES, annotate, codes_of
 from .lanes import Lane, Runtime
+from .metrics import Outcome
 from .streams import Download
 from .upstream import Exchange
 
 # The vendors' documented error bodies stay below 1 KiB; this leaves room for an HTML page (contract 7).
 ERROR_LIMIT_BYTES = 256 * 1024
 ERROR_SECONDS = 5.0
+
+CHALLENGE = b"www-authenticate"
 
 
 class Judge:
@@ -47,6 +51,7 @@ class Judge:
         self._errors = errors
         self._prefix = prefix
         self._key = key
+        self._max_duration = lane.timeouts[route.name].max_duration
         self._asked = Asked(
             method=access.method,
             own_credential=lane.passthrough,
@@ -62,14 +67,24 @@ class Judge:
 
     async def stream(self, exchange: Exchange) -> None:
         """Step 9: a success as it is."""
-        await self._answer.stream(exchange.status, self._head(exchange), exchange.chunks())
+        await self._send(exchange, self._head(exchange), exchange.chunks())
+
+    async def _send(self, exchange: Exchange, head: Sequence[Header], chunks: AsyncIterable[bytes]) -> None:
+        """Stream a body that may take `max_duration`, counted from its head."""
+        try:
+            async with asyncio.timeout(self._max_duration):
+                await self._answer.stream(exchange.status, head, chunks)
+        except TimeoutError:
+            self._access.outcome = Outcome.ABORTED
 
     async def error(self, exchange: Exchange) -> None:
         """Step 7: an error, in the house's words or with the house's headers."""
         body = Download(exchange.chunks())
         try:
-            read = await body.read_ahead(ERROR_LIMIT_BYTES, seconds=ERROR_SECONDS)
-            problem = normalize(self._lane.vendor, self._reply(exchange, read, body), self._asked)
+            seconds = min(ERROR_SECONDS, self._max_duration)
+            read = await body.read_ahead(ERROR_LIMIT_BYTES, seconds=seconds)
+            whole = read if len(read) <= ERROR_LIMIT_BYTES else None
+            problem = normalize(self._lane.vendor, self._reply(exchange, whole), self._asked)
             if self._errors == "envelope":
                 await self._envelope(exchange, problem)
             else:
@@ -85,7 +100,7 @@ class Judge:
             if held is None:
                 if self._route.job:
                     self._lane.metrics.job("uninspected")
-                await self._answer.stream(exchange.status, self._head(exchange), body)
+                await self._send(exchange, self._head(exchange), body)
                 return
             status = error_in_success(self._lane.vendor, self._route.name, held)
             if status is not None:
@@ -97,7 +112,7 @@ class Judge:
             elif self._route.job and self._access.method == "GET":
                 await self._job(exchange, held, body)
             else:
-                await self._answer.stream(exchange.status, self._head(exchange), body)
+                await self._send(exchange, self._head(exchange), body)
         finally:
             await body.aclose()
 
@@ -110,9 +125,9 @@ class Judge:
         if body.cut is not None:
             # Nothing is sent yet, so the caller learns that the body never came whole (W-048).
             raise body.cut
-        if not body.ended:
+        if not body.ended or len(read) > INSPECTED_LIMIT_BYTES:
             return None
-        reply = self._reply(exchange, read, body)
+        reply = self._reply(exchange, read)
         return None if reply.unreadable or not isinstance(reply.json(), dict) else reply
 
     async def _job(self, exchange: Exchange, held: Reply, body: Download) -> None:
@@ -123,7 +138,7 @@ class Judge:
             lane.metrics.job(report.result)
         head = self._head(exchange)
         if not report.problems:
-            await self._answer.stream(exchange.status, head, body)
+            await self._send(exchange, head, body)
             return
         for problem in report.problems:
             if self._runtime.jobs.first(lane.name, name, problem.job_pointer or "", problem.code.code):
@@ -132,7 +147,7 @@ class Judge:
         self._access.job_codes = codes.decode("ascii")
         head.append((b"errgate-job-codes", codes))
         if lane.settings.job_failures == "header" or _forbids_transform(head):
-            await self._answer.stream(exchange.status, head, body)
+            await self._send(exchange, head, body)
             return
         annotated = annotate(held.body, [self._encode(problem) for problem in report.problems], taken=_is_taken(held))
         await self._answer.whole(exchange.status, to_annotated(head, length=len(annotated)), annotated)
@@ -144,8 +159,8 @@ class Judge:
             request_id=self._access.request_id,
         )
 
-    def _reply(self, exchange: Exchange, read: bytes, body: Download) -> Reply:
-        """The reply as the core reads it: decoded, header names small, repeated lines joined."""
+    def _reply(self, exchange: Exchange, read: bytes | None) -> Reply:
+        """The reply as the core reads it: decoded, names in lower case, repeated lines joined; None: over the bound."""
         headers: dict[str, str] = {}
         for name, value in exchange.headers:
             key, text = name.decode("latin-1").lower(), value.decode("latin-1")
@@ -159,7 +174,7 @@ class Judge:
             headers=headers,
             body=decoded or b"",
             received_at=time.time(),
-            unreadable=decoded is None or (body.ended is False and len(read) > ERROR_LIMIT_BYTES),
+            unreadable=decoded is None,
         )
 
     async def _envelope(self, exchange: Exchange, problem: Problem) -> None:
@@ -172,7 +187,8 @@ class Judge:
             request_id=None if problem.vendor_error is None else problem.vendor_error.request_id,
             request_id_headers=lane.vendor.places.request_id_headers,
         )
-        scrubbed = [(name, lane.scrub.bytes(value)) for name, value in kept]
+        # A challenge stays only where the credential is the caller's own, and "Bearer realm" looks like a key.
+        scrubbed = [(name, value if name == CHALLENGE else lane.scrub.bytes(value)) for name, value in kept]
         said = proxy_status(self._runtime.settings.server.name, received_status=exchange.status)
         await self._answer.problem(problem, [*scrubbed, said])
 
@@ -189,7 +205,7 @@ class Judge:
                 instance=access.instance,
                 retryable=problem.retryable,
             )
-        await self._answer.stream(exchange.status, self._head(exchange, extra), body)
+        await self._send(exchange, self._head(exchange, extra), body)
 
     def _head(self, exchange: Exchange, extra: Sequence[Header] = ()) -> list[Header]:
         return self._lane.to_caller(

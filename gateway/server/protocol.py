@@ -9,6 +9,8 @@ W-059), a refusal is plain text (W-021) and may land in the middle of an answer 
 
 import asyncio
 import re
+import socket
+import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -34,6 +36,9 @@ TRAILER_LIMIT_BYTES = 8 * 1024
 # the kernel's reset does not destroy the answer on its way (RFC 9112 section 9.6).
 LINGER_SECONDS = 2.0
 LINGER_LIMIT_BYTES = 1024 * 1024
+
+# SO_LINGER on, for no time at all: closing sends a reset.
+RESET = struct.pack("ii", 1, 0)
 
 METHOD = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,64} ")
 ABSOLUTE = re.compile(rb"https?://([^/?#]*)", re.IGNORECASE)
@@ -84,8 +89,9 @@ class Cycle(RequestResponseCycle):
             await app(self.scope, self.receive, self.send)
         finally:
             if not self.response_complete and not self.disconnected:
-                # Without a length or chunks an orderly end would look like the end of the body.
-                if self.left is None and not self.chunked_encoding:
+                # Without a length or chunks an orderly end would look like the end of the body: only a reset does not.
+                if self.response_started and self.left is None and not self.chunked_encoding:
+                    self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
                     self.transport.abort()
                 else:
                     self.transport.close()

@@ -157,15 +157,52 @@ class Dialer(httpcore2.AnyIOBackend):
             raise NoReply(Reason.DESTINATION_UNAVAILABLE)
 
 
+async def stopped(task: "asyncio.Future[Any] | None") -> None:
+    """Cancel a task and wait until it is gone; what it failed with interests nobody any more."""
+    if task is not None and not task.cancelled():
+        task.cancel()
+        await asyncio.wait({task})
+        if not task.cancelled():
+            task.exception()
+
+
 class ExactConnection(httpcore2.AsyncHTTP11Connection):
     """An HTTP/1.1 connection with a bounded head, used again only after a reply that left nothing behind."""
 
     MAX_INCOMPLETE_EVENT_SIZE = HEAD_LIMIT_BYTES
+    # The upload that goes on while the reply is already coming.
+    _upload: "asyncio.Future[None] | None" = None
 
     async def _send_request_headers(self, request: httpcore2.Request) -> None:
         call = cast("Call", request.extensions["call"])
         call.sent_at = time.perf_counter()
         await super()._send_request_headers(request)
+
+    async def _send_request_body(self, request: httpcore2.Request) -> None:
+        """
+        Send the body, and notice a reply that comes before its end (W-161).
+
+        The library reads only once all is sent. An early error stops the upload; under an early success it goes on.
+        """
+        if cast("Call", request.extensions["call"]).body is None:
+            await super()._send_request_body(request)
+            return
+        sending = asyncio.ensure_future(super()._send_request_body(request))
+        reading = asyncio.ensure_future(self._network_stream.read(self.READ_NUM_BYTES))
+        try:
+            await asyncio.wait({sending, reading}, return_when=asyncio.FIRST_COMPLETED)
+            if not reading.done():
+                await stopped(reading)
+            elif not reading.exception() and (early := reading.result()):
+                self._h11_state.receive_data(early)
+            if sending.done() or reading.cancelled():
+                await sending
+            else:
+                self._upload = sending
+        except BaseException:
+            await stopped(sending)
+            await stopped(reading)
+            raise
 
     async def _receive_response_headers(
         self, request: httpcore2.Request
@@ -181,6 +218,8 @@ class ExactConnection(httpcore2.AsyncHTTP11Connection):
         else:
             raise NoReply(Reason.HTTP_PROTOCOL_ERROR)
         headers = event.headers.raw_items()
+        if event.status_code >= 400:  # noqa: PLR2004
+            await stopped(self._upload)
         if not 200 <= event.status_code <= 599:  # noqa: PLR2004
             raise NoReply(Reason.HTTP_PROTOCOL_ERROR)
         if len(headers) > HEAD_LIMIT_FIELDS or sum(len(k) + len(v) + 4 for k, v in headers) > HEAD_LIMIT_BYTES:
@@ -200,6 +239,7 @@ class ExactConnection(httpcore2.AsyncHTTP11Connection):
             raise NoReply(reason) from error
 
     async def _response_closed(self) -> None:
+        await stopped(self._upload)
         # Bytes behind a whole reply would be read as the answer to the next caller's request (W-171).
         if self._h11_state.trailing_data[0]:
             await self.aclose()
