@@ -37,12 +37,12 @@ class Connection:
 
     async def left_within(self, seconds: float) -> bool:
         """Wait so long; True as soon as the caller has hung up."""
+        leaving = asyncio.ensure_future(self._disconnected())
         try:
-            async with asyncio.timeout(seconds):
-                await self._disconnected()
-        except TimeoutError:
-            return False
-        return True
+            left, _ = await asyncio.wait({leaving}, timeout=seconds)
+        finally:
+            leaving.cancel()
+        return bool(left)
 
     async def close(self) -> None:
         """Close after what was sent, with the answer incomplete."""

@@ -184,6 +184,10 @@ class _Wishes:
         self.vendor = vendor
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            # The router refuses what is no HTTP request.
+            await self.app(scope, receive, send)
+            return
         vendor = self.vendor
         request = Request(scope, receive)
         path = scope["path"].removeprefix(scope.get("root_path", ""))
