@@ -43,6 +43,8 @@ class Access:
     answered_at: float | None = None
     bytes_in: int = 0
     bytes_out: int = 0
+    retries: int = 0
+    sent: bool = False
     call: Call | None = None
 
     def finish(self, *, logged: bool) -> None:
@@ -98,7 +100,7 @@ class Access:
             vendor_seconds=None if vendor_seconds is None else round(vendor_seconds, 6),
             bytes_in=self.bytes_in,
             bytes_out=self.bytes_out,
-            retries=0,
+            retries=self.retries,
             request_id=self.request_id,
             instance=self.instance,
             trace_id=self.trace_id,

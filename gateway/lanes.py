@@ -21,6 +21,8 @@ from .headers.location import Base
 from .jobs import RecentJobs
 from .metrics import OTHER_ROUTE, Metrics, VendorMetrics
 from .problems import refuse
+from .resilience import Breaker
+from .sending import Sender
 from .settings import Credential, Settings, Timeouts, VendorSettings
 from .upstream import Upstream
 from .upstream.httpx import HttpxUpstream
@@ -40,6 +42,7 @@ class Lane:
     timeouts: Mapping[str, Timeouts]
     base_path: bytes
     upstream: Upstream
+    sender: Sender
     dialling: tuple[object, ...]
     to_vendor: ToVendor
     to_caller: ToCaller
@@ -163,6 +166,10 @@ def _lane(
     counted = VendorMetrics(metrics, name)
     counted.prepare(vendor, own_credential=passthrough, routes=names)
     counted.observe_connections(upstream.connections)
+    breaker = None
+    if settings.breaker is not None:
+        breaker = Breaker(settings.breaker.failures, settings.breaker.open_for)
+        counted.observe_breaker(lambda: breaker.is_open)
     return Lane(
         name=name,
         settings=settings,
@@ -171,6 +178,7 @@ def _lane(
         timeouts={route: settings.timeouts_for(route) for route in names},
         base_path=urlsplit(settings.base_url).path.encode("ascii"),
         upstream=upstream,
+        sender=Sender(upstream, settings.retries, breaker),
         dialling=dialling,
         to_vendor=ToVendor(
             authority=settings.authority,

@@ -100,6 +100,13 @@ TABLE: tuple[Metric, ...] = (
         ("caller", "vendor", "outcome"),
         "Requests by caller.",
     ),
+    Metric(
+        "errgate_retries_total",
+        Counter,
+        ("vendor", "result"),
+        "Requests sent again: answered or failed; refused: the budget had none left.",
+    ),
+    Metric("errgate_breaker_open", Gauge, ("vendor",), "1 while the vendor's breaker refuses requests, else 0."),
     Metric("errgate_unmapped_codes_total", Counter, ("vendor",), "Vendor codes that are missing from the table."),
     Metric("errgate_unreadable_replies_total", Counter, ("vendor",), "Error replies whose body nobody can read."),
     Metric(
@@ -192,6 +199,8 @@ class VendorMetrics:
         self._replies = metrics.counter("errgate_vendor_replies_total")
         self._failures = metrics.counter("errgate_network_failures_total")
         self._jobs = metrics.counter("errgate_jobs_total")
+        self._retries = metrics.counter("errgate_retries_total")
+        self._breaker = metrics.gauge("errgate_breaker_open")
         self._callers = metrics.counter("errgate_caller_requests_total")
         self._duration = metrics.histogram("errgate_request_duration_seconds")
         self._vendor_duration = metrics.histogram("errgate_vendor_duration_seconds")
@@ -221,8 +230,14 @@ class VendorMetrics:
             self._vendor_duration.labels(self._vendor, route)
         for result in ("ok", "failed", "partial", "uninspected"):
             self._jobs.labels(self._vendor, result)
+        for result in ("answered", "failed", "refused"):
+            self._retries.labels(self._vendor, result)
+        self._breaker.labels(self._vendor)
         for house in (HouseCode.VENDOR_UNREACHABLE, HouseCode.VENDOR_TIMEOUT, HouseCode.VENDOR_FAILED):
             self._error(house, "none", Source.NETWORK, "http")
+        self._prepare_codes(vendor, own_credential=own_credential)
+
+    def _prepare_codes(self, vendor: Vendor, *, own_credential: bool) -> None:
         kinds = {house: ["http"] for house in HouseCode}
         for house in job_codes(vendor):
             kinds[house].append("job")
@@ -239,6 +254,14 @@ class VendorMetrics:
         """Read the pool's state at each scrape."""
         for index, state in enumerate(("busy", "idle", "free")):
             self._connections.labels(self._vendor, state).set_function(_picking(states, index))
+
+    def observe_breaker(self, is_open: Callable[[], bool]) -> None:
+        """Read the breaker's state at each scrape."""
+        self._breaker.labels(self._vendor).set_function(is_open)
+
+    def retry(self, result: str) -> None:
+        """Count a request that was sent again, or would have been."""
+        self._retries.labels(self._vendor, result).inc()
 
     def request(self, route: str, method: str, status: int | None, outcome: Outcome) -> None:
         """Count a request, once, at its end."""

@@ -10,7 +10,7 @@ import logging
 
 from starlette.types import Receive, Scope, Send
 
-from normalizers import HouseCode, Route
+from normalizers import HouseCode, Route, Source
 
 from . import identity, log, target
 from .access import Access
@@ -22,11 +22,15 @@ from .lanes import OTHER, Lane, Runtime
 from .metrics import NO_VENDOR, Outcome
 from .problems import Refused, no_reply, not_allowed, refuse, too_large
 from .replies import Judge
+from .resilience import REPLAYED_LIMIT_BYTES
 from .streams import CallerGone, Presence, Upload
 from .upstream import Call, Cut, NoReply
 
 # Methods that the gateway forwards; any other is 501 (W-037), and TRACE, which would reflect a credential, 405 (W-035).
 FORWARDED = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+
+# What a request is refused with that was fine by itself (contract 14).
+NEVER_LEFT = frozenset({HouseCode.OVERLOADED, HouseCode.VENDOR_UNAVAILABLE})
 
 ERROR_STATUS = 400
 
@@ -49,7 +53,8 @@ class _Passage:
     3. Check method, route and path, or refuse: method_not_allowed, permission_denied.
     4. Check size and capacity, or refuse: payload_too_large, overloaded.
     5. Make the vendor's request: its path, its header fields, its credential.
-    6. Send. Without a reply, refuse: vendor_unreachable, vendor_timeout, vendor_failed, overloaded.
+    6. Send, unless the breaker is open, or refuse: vendor_unavailable; without a reply: vendor_unreachable,
+       vendor_timeout, vendor_failed, overloaded.
     7. An error is read, up to a limit, and normalized.
     8. A success that may carry a failure is held, up to a limit, and inspected.
     9. Any other success streams through untouched.
@@ -155,10 +160,11 @@ class _Passage:
                 limit=lane.max_request_body,
                 idle=settings.server.timeouts.body_idle,
                 on_end=self.presence.watch,
+                kept_bytes=REPLAYED_LIMIT_BYTES if lane.settings.retries.max else 0,
             )
         else:
             self.presence.watch()
-        call = access.call = Call(
+        call = Call(
             method=self.method.encode("ascii"),
             target=path + b"?" + aim.query if aim.query else path,
             headers=headers,
@@ -166,7 +172,8 @@ class _Passage:
             timeouts=lane.timeouts[route.name],
         )
 
-        # 6. Send.
+        # 6. Send, unless the breaker is open, or refuse.
+        probe = lane.sender.admit()
         judge = Judge(
             runtime,
             lane,
@@ -179,7 +186,7 @@ class _Passage:
         )
         lane.metrics.in_flight.inc()
         try:
-            async with lane.upstream.exchange(call) as exchange:
+            async with lane.sender.exchange(call, access, probe=probe) as exchange:
                 access.vendor_status = exchange.status
 
                 # 7. An error is read, up to a limit, and normalized.
@@ -195,8 +202,7 @@ class _Passage:
                     await judge.stream(exchange)
         except (NoReply, Cut) as nothing:
             access.reason = nothing.reason.rfc9209
-            sent = call.sent_at is not None
-            raise no_reply(lane.vendor.title, nothing.reason, self.method, sent=sent) from nothing
+            raise no_reply(lane.vendor.title, nothing.reason, self.method, sent=access.sent) from nothing
         finally:
             lane.metrics.in_flight.dec()
 
@@ -250,7 +256,7 @@ class _Passage:
         access = self.access
         problem = refused.problem
         access.problem = problem
-        if problem.code is HouseCode.OVERLOADED:
+        if problem.source is Source.GATEWAY and problem.code in NEVER_LEFT:
             access.outcome = Outcome.REFUSED
         if self.answer.begun:
             # The head is out: nothing can be rewritten, so the connection is cut (W-153).

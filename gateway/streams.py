@@ -28,16 +28,27 @@ class Upload:
     message to the vendor breaks off and cannot look whole (W-046).
     """
 
-    def __init__(self, receive: Receive, *, limit: int, idle: float, on_end: Callable[[], None]) -> None:
+    def __init__(
+        self, receive: Receive, *, limit: int, idle: float, on_end: Callable[[], None], kept_bytes: int = 0
+    ) -> None:
         self._receive = receive
         self._limit = limit
         self._idle = idle
         self._on_end = on_end
+        self._kept: list[bytes] = []
+        self._kept_bytes = kept_bytes
         self.size = 0
         self.ended = False
 
+    @property
+    def replayable(self) -> bool:
+        """Whether the body can be sent from its first byte again: it was kept so far, or none of it was read."""
+        return self.size <= self._kept_bytes
+
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        """Yield what arrives, as it arrives."""
+        """Yield what was kept, then what arrives, as it arrives."""
+        for chunk in tuple(self._kept):
+            yield chunk
         while not self.ended:
             try:
                 async with asyncio.timeout(self._idle):
@@ -54,6 +65,10 @@ class Upload:
             self.size += len(chunk)
             if self.size > self._limit:
                 raise too_large(self._limit)
+            if self.size <= self._kept_bytes:
+                self._kept.append(chunk)
+            else:
+                self._kept.clear()
             if not message.get("more_body", False):
                 self.ended = True
                 self._on_end()

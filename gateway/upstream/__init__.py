@@ -128,6 +128,17 @@ class Timeouts(Protocol):
         """The whole exchange, the reply's body included; kept by whoever uses the exchange."""
 
 
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """What is left of a route's deadlines, in seconds."""
+
+    connect: float
+    first_byte: float
+    idle: float
+    total: float
+    max_duration: float
+
+
 @dataclass(slots=True)
 class Call:
     """
@@ -146,6 +157,17 @@ class Call:
     connected_at: float | None = None
     sent_at: float | None = None
     head_at: float | None = None
+
+    def again(self, *, total: float) -> "Call":
+        """The same request for another try, which has `total` seconds left."""
+        left = Deadlines(
+            connect=self.timeouts.connect,
+            first_byte=self.timeouts.first_byte,
+            idle=self.timeouts.idle,
+            total=total,
+            max_duration=self.timeouts.max_duration,
+        )
+        return Call(self.method, self.target, self.headers, self.body, left)
 
 
 class Exchange(Protocol):
