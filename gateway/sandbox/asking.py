@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 
 from .catalogue import DocumentedError
 
-# 1xx is no final answer; above 599 no server library sends a status line.
-STATUSES = range(200, 600)
+# 1xx is no final answer, three have no body to tell an error in, and above 599 no server library sends a status line.
+STATUSES = frozenset(range(200, 600)) - {204, 205, 304}
 
 
 class Misasked(Exception):
@@ -66,10 +66,12 @@ def read(asked: Asked, headers: Mapping[str, str], errors: Sequence[DocumentedEr
         return replace(asked, shape=shape)
     code, at_sign, status = wish.partition("@")
     known = dict.fromkeys(row.code for row in errors)
-    # A vendor's codes may carry a suffix after a dot that no document lists; it is sent back as it was asked for.
-    listed = code if code in known else code.partition(".")[0]
-    if listed not in known:
-        raise Misasked(f"unknown error code {code[:80]!r}", list(known))
+    listed = code
+    if code not in known:
+        # A vendor's codes may carry a suffix after a dot that no document lists; it is sent back as it was asked for.
+        listed = code.partition(".")[0]
+        if listed not in {row.code for row in errors if row.kind in {"http", "job"}}:
+            raise Misasked(f"unknown error code {code[:80]!r}", list(known))
     picked = _status(status) if at_sign else None
     row = find(errors, listed, shape, asked.surface)
     return replace(asked, shape=shape, error=replace(row, code=code), status=picked)
@@ -77,5 +79,5 @@ def read(asked: Asked, headers: Mapping[str, str], errors: Sequence[DocumentedEr
 
 def _status(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) == len("200") and int(text) in STATUSES):
-        raise Misasked(f"status {text[:80]!r} is not one of 200 to 599", [])
+        raise Misasked(f"status {text[:80]!r} is not one of 200 to 599 with a body", [])
     return int(text)

@@ -17,7 +17,7 @@ from . import bodies
 from .asking import Asked
 from .catalogue import Example
 from .jobs import Job, Jobs, ended
-from .pikzels_errors import BAD_PROMPT, ERRORS, SHAPES, STRAY, tell
+from .pikzels_errors import BAD_PROMPT, ERRORS, OLD_SHAPES, SHAPES, STRAY, tell
 from .simulator import Call, Endpoint, Field, Refused, Simulator, simulate
 
 BASE_PATH = ""
@@ -85,8 +85,9 @@ def surface(path: str) -> str | None:
 
 
 def headers(asked: Asked, method: str, status: int) -> Mapping[str, str]:  # noqa: ARG001  (the signature of the hook)
-    """The request id, which v1 does not know."""
-    return {"X-Request-Id": asked.request_id} if asked.path.startswith("/v2/") else {}
+    """The request id, which neither v1 nor the older envelope knows."""
+    shape = asked.shape or (asked.error and asked.error.shape) or asked.surface
+    return {"X-Request-Id": asked.request_id} if asked.path.startswith("/v2/") and shape not in OLD_SHAPES else {}
 
 
 def authenticate(request: Request, asked: Asked) -> None:  # noqa: ARG001  (every vendor's takes both)

@@ -15,6 +15,8 @@ from .catalogue import DocumentedError
 from .simulator import Field, Refusal
 
 SHAPES = ("current", "current-objects", "current-locs", "older", "v1")
+# Without a request id, in body or header.
+OLD_SHAPES = ("older", "v1")
 
 CURRENT = (
     ("VALIDATION_ERROR", 400, "Request payload failed validation"),
@@ -109,7 +111,10 @@ V1 = (
 
 ERRORS = (
     *(DocumentedError(code, status, "current", "http", text) for code, status, text in CURRENT),
-    *(DocumentedError("VALIDATION_ERROR", 400, shape, "http", CURRENT[0][2]) for shape in SHAPES[1:3]),
+    *(
+        DocumentedError("VALIDATION_ERROR", 400, shape, "http", CURRENT[0][2])
+        for shape in ("current-objects", "current-locs")
+    ),
     *(DocumentedError(code, status, "older", "http", text) for code, status, text in OLDER),
     *(DocumentedError(code, status, "v1", "http", text) for code, status, text in V1),
     # A persona or style says "failed" and nothing more.
@@ -137,7 +142,7 @@ def tell(refusal: Refusal) -> Response:
             "current-objects": [{"field": field.name, "message": field.wrong}],
             "current-locs": [{"loc": ["body", field.name], "msg": field.wrong}],
         }[refusal.shape]
-    if refusal.shape in {"older", "v1"}:
+    if refusal.shape in OLD_SHAPES:
         return bodies.answer({"error": error}, refusal.status)
     request_id = refusal.asked.request_id
     return bodies.answer({"error": error, "request_id": request_id}, refusal.status, {"X-Request-Id": request_id})

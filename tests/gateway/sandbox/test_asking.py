@@ -28,7 +28,7 @@ def test_status_is_picked(caller: TestClient, status: int) -> None:
     assert reply.json()["error"]["code"] == "CONFLICT"
 
 
-@pytest.mark.parametrize("status", ["", "199", "600", "0404", "4x4", "-404", "٤٠٤"])
+@pytest.mark.parametrize("status", ["", "199", "204", "304", "600", "0404", "4x4", "-404", "٤٠٤"])
 def test_no_other_status_can_be_picked(caller: TestClient, status: str) -> None:
     """A status that is none is the sandbox's own 400, not a broken answer."""
     reply = caller.get("/pixii/x", headers=[(b"Sandbox-Error", f"JOB_NOT_FOUND@{status}".encode())])
@@ -48,6 +48,14 @@ def test_unknown_code_lists_the_known_ones(caller: TestClient, vendor: str) -> N
 
 
 @pytest.mark.parametrize("vendor", ERRORS)
+@pytest.mark.parametrize("code", ["404.x", "failed.x", "."])
+def test_only_string_codes_take_a_suffix(caller: TestClient, code: str) -> None:
+    """A status or a state with a suffix is an unknown code."""
+    reply = caller.get("/apixo/statusTask/m", headers={"Sandbox-Error": code})
+
+    assert reply.json()["sandbox"] == f"unknown error code {code!r}"
+
+
 def test_unknown_shape_lists_the_known_ones(caller: TestClient, vendor: str) -> None:
     """A misspelt shape is said too, with or without an error."""
     reply = caller.get(f"/{vendor}/x", headers={"Sandbox-Shape": "round"})

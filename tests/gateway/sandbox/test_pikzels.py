@@ -208,10 +208,11 @@ def test_instructions_have_300_characters(caller: TestClient) -> None:
 )
 def test_details_come_in_every_form(caller: TestClient, shape: str, details: object) -> None:
     """`details` is a list of strings, of objects of two kinds, a sentence, or absent."""
-    body = caller.get("/pikzels/x", headers={"Sandbox-Error": "VALIDATION_ERROR", "Sandbox-Shape": shape}).json()
+    reply = caller.get("/pikzels/v2/x", headers={"Sandbox-Error": "VALIDATION_ERROR", "Sandbox-Shape": shape})
 
-    assert body["error"].get("details") == details
-    assert ("request_id" in body) == shape.startswith("current")
+    assert reply.json()["error"].get("details") == details
+    assert reply.json().get("request_id") == reply.headers.get("X-Request-Id")
+    assert ("request_id" in reply.json()) == shape.startswith("current")
 
 
 @pytest.mark.parametrize(("path", "status"), [("/v1/title", 500), ("/v2/title/text", 400)])
