@@ -99,6 +99,30 @@ def test_settings_example_is_valid(number: int) -> None:
     assert loaded.vendors
 
 
+# What the section "What it does not do" says is not there yet, each with settings that ask for it.
+NOT_YET = {
+    "limits": "vendors: {pixii: {base_url: https://api.pixii.ai, limits: [{requests: 1, per: minute}]}}",
+    "on_vendor_limit: hold": "vendors: {pixii: {base_url: https://api.pixii.ai, on_vendor_limit: hold}}",
+    "limit_store": "vendors: {pixii: {base_url: https://api.pixii.ai}}\nlimit_store: {url: redis://localhost}",
+    "retries.max": "vendors: {pixii: {base_url: https://api.pixii.ai, retries: {max: 1}}}",
+    "breaker": "vendors: {pixii: {base_url: https://api.pixii.ai, breaker: {failures: 5, open_for: 30s}}}",
+    "workers": "vendors: {pixii: {base_url: https://api.pixii.ai}}\nserver: {workers: 2}",
+    "engine: http1": "vendors: {pixii: {base_url: https://api.pixii.ai, engine: http1}}",
+}
+
+
+@pytest.mark.parametrize("key", NOT_YET)
+def test_what_is_not_there_is_refused(key: str) -> None:
+    """README says that a key is not available yet exactly as long as the settings refuse it with those words."""
+    section = PAGE.partition("## What it does not do")[2].partition("By design:")[0]
+
+    with pytest.raises(settings.SettingsError) as refused:
+        settings.loads(NOT_YET[key], environ={})
+
+    assert f"`{key}`" in section
+    assert any("not available yet" in fault for fault in refused.value.faults)
+
+
 def test_envelope_example_is_one() -> None:
     """The envelope that README shows is valid, and its fixed members are those of its code."""
     example = json.loads(blocks("json")[0])
