@@ -47,7 +47,6 @@ def test_unknown_code_lists_the_known_ones(caller: TestClient, vendor: str) -> N
     assert {error.code for error in ERRORS[vendor]} <= set(reply.json()["known"])
 
 
-@pytest.mark.parametrize("vendor", ERRORS)
 @pytest.mark.parametrize("code", ["404.x", "failed.x", "."])
 def test_only_string_codes_take_a_suffix(caller: TestClient, code: str) -> None:
     """A status or a state with a suffix is an unknown code."""
@@ -56,6 +55,7 @@ def test_only_string_codes_take_a_suffix(caller: TestClient, code: str) -> None:
     assert reply.json()["sandbox"] == f"unknown error code {code!r}"
 
 
+@pytest.mark.parametrize("vendor", ERRORS)
 def test_unknown_shape_lists_the_known_ones(caller: TestClient, vendor: str) -> None:
     """A misspelt shape is said too, with or without an error."""
     reply = caller.get(f"/{vendor}/x", headers={"Sandbox-Shape": "round"})
