@@ -54,9 +54,11 @@ def hang_up(gateway: ThreadGateway, seed: int) -> None:
     sent = whole if mood.random() < 0.8 else whole[: mood.randrange(len(whole))]
     with gateway.connect() as client:
         client.send(sent)
-        client.sock.settimeout(max(mood.choice((0.0, 0.001, 0.005, 0.02)) * mood.random() * 2, 0.0001))
+        # Before, at or after the first byte of the answer, or some bytes later.
+        client.sock.settimeout(mood.choice((0.0001, 0.002, 0.01, 0.05, 0.3, 0.3)))
         with contextlib.suppress(TimeoutError, Cut, OSError):
-            client.stream.fill()
+            for _ in range(mood.choice((1, 1, 5))):
+                client.stream.fill()
         if mood.random() < 0.5:
             client.reset()
 
@@ -72,7 +74,8 @@ def test_callers_that_hang_up(gateway: ThreadGateway, vendor: RogueVendor) -> No
         for done in [pool.submit(hang_up, gateway, seed) for seed in range(CALLERS)]:
             done.result()
 
-    assert until(lambda: not busy(gateway.scrape())), busy(gateway.scrape())
+    # Callers leave faster than the gateway takes them off the kernel's queue: the last wait there for some seconds.
+    assert until(lambda: not busy(gateway.scrape()), within=15), busy(gateway.scrape())
     took = time.monotonic() - began
     scrape = gateway.scrape()
     idle, free = (scrape.sum("errgate_vendor_connections", vendor="pixii", state=state) for state in ("idle", "free"))

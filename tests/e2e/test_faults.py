@@ -58,7 +58,7 @@ def black_hole() -> Iterator[int]:
 
 @pytest.fixture(scope="module")
 def gateway(vendor: RogueVendor, black_hole: int) -> Iterator[ThreadGateway]:
-    """A gateway with short deadlines; `one` has a single connection, so that what one caller leaves meets the next."""
+    """A gateway whose vendors have one connection each, so that what one caller leaves meets the next."""
     common: dict[str, Any] = {
         "normalizer": "pixii",
         "credential": CREDENTIALS["pixii"],
@@ -71,10 +71,11 @@ def gateway(vendor: RogueVendor, black_hole: int) -> Iterator[ThreadGateway]:
         },
         "max_connections": 1,
     }
+    short = {"connect": "300ms", "first_byte": "600ms", "idle": "600ms", "total": "1s", "max_duration": "2s"}
     vendors = {
-        "pixii": common | {"base_url": f"{vendor.url}/base", "max_connections": 100},
+        "hasty": common | {"base_url": f"{vendor.url}/base", "timeouts": short},
         "one": common | {"base_url": f"{vendor.url}/base"},
-        "patient": common | {"base_url": vendor.url, "timeouts": common["timeouts"] | {"max_duration": "1h"}},
+        "patient": common | {"base_url": vendor.url, "timeouts": short | {"max_duration": "1h"}},
         "refused": common | {"base_url": f"http://127.0.0.1:{free_port()}"},
         "hole": common | {"base_url": f"http://127.0.0.1:{black_hole}"},
         "tls": common | {"base_url": f"https://127.0.0.1:{vendor.port}"},
@@ -162,10 +163,10 @@ def test_no_whole_head_is_vendor_failed(
 
 
 LATE: dict[str, tuple[tuple[Step, ...], float]] = {
-    "stalls-before-the-head": ((stall(),), 0.5),
-    "stalls-in-the-head": ((send(OK + b"Content-Le"), stall()), 0.5),
-    "drips-its-head": ((drip(OK + b"X: " + b"a" * 1000, 0.02),), 0.9),
-    "early-hints-for-ever": ((endless(EARLY, 0.05),), 0.9),
+    "stalls-before-the-head": ((stall(),), 0.6),
+    "stalls-in-the-head": ((send(OK + b"Content-Le"), stall()), 0.6),
+    "drips-its-head": ((drip(OK + b"X: " + b"a" * 1000, 0.02),), 1.0),
+    "early-hints-for-ever": ((endless(EARLY, 0.05),), 1.0),
 }
 
 
@@ -183,7 +184,7 @@ def test_late_head_is_vendor_timeout(
     vendor.script(*steps)
     began = time.monotonic()
 
-    answer = gateway.ask("/one/x", method, body=b"" if method == "POST" else None)
+    answer = gateway.ask("/hasty/x", method, body=b"" if method == "POST" else None)
 
     took = time.monotonic() - began
     check_problem(answer, "vendor_timeout", source="network", retryable=retryable)
@@ -234,7 +235,7 @@ def test_tls_failure(gateway: ThreadGateway, vendor: RogueVendor, steps: tuple[S
 
 def test_full_pool_is_overloaded(gateway: ThreadGateway, vendor: RogueVendor) -> None:
     """No free connection in time is `overloaded`, made by the gateway, and the waiting caller never dials."""
-    vendor.script(pause(0.45), send(OK + TWO))
+    vendor.script(pause(0.6), send(OK + TWO))
     gateway.asked += 1
     with gateway.connect() as first:
         first.send(request("GET", "/one/slow"))
@@ -330,7 +331,7 @@ def test_cut_success_cannot_look_whole(gateway: ThreadGateway, vendor: RogueVend
     vendor.script(*steps)
     before = gateway.scrape()
 
-    answer = gateway.ask("/one/x")
+    answer = gateway.ask("/hasty/x")
 
     assert answer.status == 200
     assert not answer.complete
@@ -403,14 +404,14 @@ def test_the_status_decides_of_a_broken_error(
     vendor.script(*steps)
     began = time.monotonic()
 
-    answer = gateway.ask("/one/x", "POST", body=b"{}")
+    answer = gateway.ask("/hasty/x", "POST", body=b"{}")
 
     problem = check_problem(answer, "vendor_unavailable", source="vendor", retryable=True)
     assert problem["vendor_error"] == {"status": 503}
     assert time.monotonic() - began < 1.5
 
 
-@pytest.mark.parametrize(("name", "seconds"), [("patient", 5.0), ("one", 2.0)], ids=["5-s", "max-duration"])
+@pytest.mark.parametrize(("name", "seconds"), [("patient", 5.0), ("hasty", 2.0)], ids=["5-s", "max-duration"])
 def test_error_body_is_given_five_seconds(
     gateway: ThreadGateway, vendor: RogueVendor, name: str, seconds: float
 ) -> None:
@@ -558,7 +559,7 @@ def test_vendor_that_never_reads(gateway: ThreadGateway, vendor: RogueVendor) ->
         sending.join(3)
 
     problem = check_problem(answer, "vendor_timeout", source="network", retryable=False)
-    assert problem["vendor"] == "one"
+    assert problem["vendor"] == "hasty"
 
 
 def deaf(wire: Wire) -> None:
@@ -569,7 +570,7 @@ def deaf(wire: Wire) -> None:
 def drain_into(client: RawClient, size: int) -> None:
     """Send a large POST as far as the gateway takes it."""
     try:
-        client.send(request("POST", "/one/x", [("Content-Length", str(size))]))
+        client.send(request("POST", "/hasty/x", [("Content-Length", str(size))]))
         for _ in range(size // 65_536 + 1):
             client.send(b"x" * 65_536)
     except OSError:

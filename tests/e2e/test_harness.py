@@ -8,6 +8,7 @@ import pytest
 
 from tests.e2e.harness.client import RawClient, chunked, request
 from tests.e2e.harness.metrics import parse
+from tests.e2e.harness.oracle import until
 from tests.e2e.harness.vendor import RogueVendor, drip, fin, reply, rst, send
 from tests.e2e.harness.wire import REQUEST_LINE, STATUS_LINE, Cut, Stream, WireError, framing, response_framing
 
@@ -125,7 +126,8 @@ def test_vendor_records_an_unfinished_message() -> None:
     with RogueVendor() as vendor:
         with RawClient(("127.0.0.1", vendor.port)) as client:
             client.send(request("POST", "/x", [("Content-Length", "10")]) + b"half")
-        assert vendor.settle()
+        assert until(lambda: bool(vendor.requests))
+        assert vendor.ended()
 
     assert [(seen.complete, seen.body) for seen in vendor.requests] == [(False, b"half")]
 

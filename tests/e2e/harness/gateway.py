@@ -22,6 +22,7 @@ from typing import Any, Self
 
 import uvloop
 import yaml
+from prometheus_client import generate_latest
 
 from gateway import app, log, settings
 from gateway import server as serving
@@ -117,15 +118,16 @@ class ThreadGateway(Asking):
 
     def __init__(self, text: str, environ: Mapping[str, str] | None = None) -> None:
         super().__init__()
-        # What the oracle saw at the end of the test before, and how many tasks and descriptors an idle gateway has.
+        # For the oracle: the metrics after the test before, and the tasks and sockets there were before any.
         self.last: metrics.Scrape | None = None
-        self.idle = (0, 0)
+        self.idle_tasks = 0
+        self.others = 0
         self.settings = settings.loads(text, environ=environ or {})
         self.log = Recorder()
         # What the libraries below have to say aloud: a task that nobody awaited, a callback that raised.
         self.noise = Recorder()
-        self.others = logging.StreamHandler(self.noise)
-        self.others.setLevel(logging.WARNING)
+        self.listener = logging.StreamHandler(self.noise)
+        self.listener.setLevel(logging.WARNING)
         self.app = app.create_app(self.settings)
         self.traffic_socket = serving.bind("127.0.0.1", 0)
         self.admin_socket = serving.bind("127.0.0.1", 0)
@@ -150,7 +152,7 @@ class ThreadGateway(Asking):
 
     def __enter__(self) -> Self:
         log.configure("debug", self.log)
-        logging.getLogger().addHandler(self.others)
+        logging.getLogger().addHandler(self.listener)
         self.thread.start()
         end = time.monotonic() + PATIENCE
         while time.monotonic() < end and self.thread.is_alive():
@@ -164,12 +166,19 @@ class ThreadGateway(Asking):
         if self.thread.is_alive():
             self.loop.call_soon_threadsafe(self.stop.interrupt)
         self.thread.join(PATIENCE)
-        logging.getLogger().removeHandler(self.others)
+        logging.getLogger().removeHandler(self.listener)
         for sock in (self.traffic_socket, self.admin_socket):
             sock.close()
         assert not self.thread.is_alive(), "the gateway does not end"
         if self.failure is not None:
             raise self.failure
+
+    def glance(self) -> metrics.Scrape:
+        """The few metrics that the oracle asks for, past the port: it asks after every test."""
+        registry = self.app.metrics.registry.restricted_registry(
+            ["errgate_requests_total", "errgate_requests_in_flight", "errgate_vendor_connections"]
+        )
+        return metrics.parse(generate_latest(registry).decode())
 
     def tasks(self) -> int:
         """How many tasks its event loop has."""
@@ -258,7 +267,7 @@ class ProcessGateway(Asking):
         if self.process is None:
             return
         if self.process.poll() is None:
-            self.process.terminate()
+            self.process.send_signal(signal.SIGINT)
             try:
                 self.process.wait(PATIENCE)
             except subprocess.TimeoutExpired:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tests.e2e.harness.gateway import ThreadGateway
@@ -23,9 +23,20 @@ def until(holds: Callable[[], bool], within: float = SETTLE) -> bool:
     return True
 
 
-def descriptors() -> int:
-    """How many file descriptors this process has."""
-    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+LISTENING = "0A"
+
+
+def sockets() -> list[str]:
+    """The TCP connections that this process holds, each as `local remote state`, ports and states in hexadecimal."""
+    held = {link.removeprefix("socket:[").removesuffix("]") for link in _links() if link.startswith("socket:")}
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return [f"{line[1]} {line[2]} {line[3]}" for line in lines if line[9] in held and line[3] != LISTENING]
+
+
+def _links() -> Iterator[str]:
+    for entry in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):
+            yield str(entry.readlink())
 
 
 def busy(scrape: Scrape) -> dict[str, float]:
@@ -44,13 +55,9 @@ def counted(scrape: Scrape) -> float:
 
 @contextmanager
 def leaving_no_trace(gateway: ThreadGateway, vendor: RogueVendor, clean: bytes) -> Iterator[None]:
-    """
-    Hold a test to the leak oracle and the metric oracle; `clean` is a request that a well vendor answers.
-
-    Idle pooled connections may stay: each is a descriptor on both sides, and they are taken off.
-    """
+    """Hold a test to the leak oracle and the metric oracle; `clean` is a request that a well vendor answers."""
     if gateway.last is None:
-        gateway.last, gateway.idle = gateway.scrape(), (gateway.tasks(), descriptors() - 2 * vendor.open)
+        gateway.last, gateway.idle_tasks, gateway.others = gateway.glance(), gateway.tasks(), len(sockets())
     before = counted(gateway.last)
     asked, gateway.uncounted = gateway.asked, False
 
@@ -68,15 +75,18 @@ def leaving_no_trace(gateway: ThreadGateway, vendor: RogueVendor, clean: bytes) 
 
 
 def remains(gateway: ThreadGateway, vendor: RogueVendor, before: float, asked: int) -> list[str]:
-    """What a test has left behind, each in a phrase; nothing, one hopes."""
-    tasks, files = gateway.idle
-    files += 2 * vendor.open
-    gateway.last = scrape = gateway.scrape()
+    """
+    What a test has left behind, each in a phrase; nothing, one hopes.
+
+    Idle pooled connections may stay, on both sides.
+    """
+    gateway.last = scrape = gateway.glance()
     found = [f"{number:.0f} {what}" for what, number in busy(scrape).items()]
-    if gateway.tasks() > tasks:
-        found.append(f"{gateway.tasks() - tasks} tasks")
-    if descriptors() > files + 1:
-        found.append(f"{descriptors() - files} descriptors")
+    if gateway.tasks() > gateway.idle_tasks:
+        found.append(f"{gateway.tasks() - gateway.idle_tasks} tasks")
+    idle = scrape.sum("errgate_vendor_connections", state="idle") + vendor.open
+    if len(held := sockets()) > gateway.others + idle:
+        found.append(f"{len(held)} sockets, {gateway.others} before and {idle:.0f} idle: {held}")
     if not gateway.uncounted and counted(scrape) - before != gateway.asked - asked:
         found.append(f"{counted(scrape) - before:.0f} counted, {gateway.asked - asked} asked")
     return found
