@@ -21,6 +21,7 @@ from ._codes import HouseCode
 from ._vendor import Failure, FieldPlaces, Pattern, Places, Route, Row, StatusRow, SuccessError, Vendor
 
 _Value = TypeVar("_Value")
+_KINDS: Mapping[type, str] = {str: "text", int: "a whole number", bool: "true or false"}
 
 
 def describe(name: str, mapping: Mapping[str, object], base: Vendor | None = None) -> Vendor:
@@ -121,7 +122,7 @@ class _Part:
 def _checked(path: str, value: object, kind: type[_Value]) -> _Value:
     # true is no number, though bool is an int in Python.
     if not isinstance(value, kind) or (isinstance(value, bool) and kind not in {bool, object}):
-        raise ValueError(f"{path}: must be a {kind.__name__}")
+        raise ValueError(f"{path}: must be {_KINDS[kind]}")
     return value
 
 

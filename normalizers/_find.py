@@ -51,8 +51,8 @@ def find(vendor: Vendor, reply: Reply) -> Finding:
 def code_at(value: object, pointers: tuple[str, ...]) -> tuple[str | None, str | None]:
     """The first of these places that holds a code, and the code: a string of 1 to 128 characters between its blanks."""
     for pointer, found in texts(value, pointers):
-        if len(found.strip()) <= CODE_LIMIT:
-            return pointer, found if len(found) <= CODE_LIMIT else found.strip()
+        if len(code := found.strip()) <= CODE_LIMIT:
+            return pointer, code
     return None, None
 
 

@@ -14,8 +14,8 @@ from itertools import islice
 from ._delay import http_date
 
 # What a body may cost when it is parsed, in bytes. It keeps a bomb such as 256 KiB of "[[[[]]]]," below 8 MiB in all;
-# 256 KiB of honest field errors come to 3.6 MiB.
-_PARSED_LIMIT = 4 * 1024 * 1024
+# 256 KiB of honest field errors come to 3.8 MiB.
+_PARSED_LIMIT = 5 * 1024 * 1024
 # A dict with one member takes 232 bytes in CPython; a short text with its place in a list or dict about 100.
 _CONTAINER_COST, _MEMBER_COST = 240, 100
 
