@@ -10,7 +10,7 @@ import hashlib
 import hmac
 import ipaddress
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
+from typing import Protocol
 from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
@@ -21,44 +21,66 @@ from starlette.types import ASGIApp
 
 from normalizers import HouseCode
 
-from . import __version__, own
+from . import own
+from .settings import Settings
 
-if TYPE_CHECKING:
-    from .app import Gateway
+
+class Operated(Protocol):
+    """What an operator can ask: one process, or the supervisor of several."""
+
+    @property
+    def settings(self) -> Settings:
+        """What is in force."""
+
+    def is_healthy(self) -> bool:
+        """Whether everything that shall answer does."""
+
+    def is_ready(self) -> bool:
+        """Whether new requests are welcome."""
+
+    def exposition(self, accept: str) -> tuple[bytes, str]:
+        """The metrics as a scrape's body, and its media type."""
+
+    async def reread(self) -> list[str]:
+        """Reload the settings; what is wrong with them, a line each."""
+
+    async def status(self) -> dict[str, object]:
+        """What a person on call asks first."""
+
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def create_admin(gateway: "Gateway") -> ASGIApp:
+def create_admin(gateway: Operated) -> ASGIApp:
     """Make the admin port's application."""
 
     def guarded(endpoint: Endpoint) -> Endpoint:
         async def guard(request: Request) -> Response:
-            return refuse_stranger(gateway, request) or await endpoint(request)
+            return refuse_stranger(gateway.settings, request) or await endpoint(request)
 
         return guard
 
     async def metrics(request: Request) -> Response:
-        body, content_type = gateway.metrics.exposition(request.headers.get("accept", ""))
+        body, content_type = gateway.exposition(request.headers.get("accept", ""))
         return Response(body, headers={"content-type": content_type})
 
     async def reload(_: Request) -> Response:
-        faults = gateway.reload()
+        faults = await gateway.reread()
         return JSONResponse({"reloaded": not faults, "faults": faults}, status_code=422 if faults else 200)
 
     async def config(_: Request) -> Response:
-        return JSONResponse(gateway.runtime.settings.masked())
+        return JSONResponse(gateway.settings.masked())
 
     async def status(_: Request) -> Response:
-        return JSONResponse(status_of(gateway))
+        return JSONResponse(await gateway.status())
 
     async def nothing(request: Request) -> Response:
-        return own.refusal(gateway, request, HouseCode.NOT_FOUND, "The admin port has nothing at this path.")
+        return own.refusal(gateway.settings, request, HouseCode.NOT_FOUND, "The admin port has nothing at this path.")
 
     app = Starlette(
         routes=[
             Route("/metrics", metrics),
-            *own.health(gateway),
+            *own.health(gateway.is_healthy, gateway.is_ready),
             Route("/-/reload", guarded(reload), methods=["POST"]),
             Route("/-/config", guarded(config)),
             Route("/-/status", guarded(status)),
@@ -69,24 +91,24 @@ def create_admin(gateway: "Gateway") -> ASGIApp:
     return app
 
 
-def refuse_stranger(gateway: "Gateway", request: Request) -> Response | None:
+def refuse_stranger(whole: Settings, request: Request) -> Response | None:
     """The refusal of a request that the admin port does not trust; None for one that it does."""
-    settings = gateway.runtime.settings.server
+    settings = whole.server
     authority = request.headers.get("host", "")
     if not is_ours(authority, settings.hosts):
         return own.refusal(
-            gateway,
+            whole,
             request,
             HouseCode.MISDIRECTED_REQUEST,
             "The admin port answers to an address, to localhost and to the authorities in server.hosts.",
         )
     origin = request.headers.get("origin")
     if request.method == "POST" and origin is not None and urlsplit(origin).netloc != authority:
-        return own.refusal(gateway, request, HouseCode.PERMISSION_DENIED, "The request comes from another origin.")
+        return own.refusal(whole, request, HouseCode.PERMISSION_DENIED, "The request comes from another origin.")
     token = settings.admin.secret
     if token is not None and not carries(request.headers.get("authorization", ""), token.get_secret_value()):
         return own.refusal(
-            gateway,
+            whole,
             request,
             HouseCode.UNAUTHENTICATED,
             "The admin token is missing or wrong; send it as Bearer or as the password of Basic.",
@@ -124,24 +146,3 @@ def carries(authorization: str, token: str) -> bool:
     else:
         return False
     return hmac.compare_digest(hashlib.sha256(given).digest(), hashlib.sha256(token.encode()).digest())
-
-
-def status_of(gateway: "Gateway") -> dict[str, object]:
-    """What a person on call asks first, as JSON."""
-    runtime = gateway.runtime
-    vendors: dict[str, object] = {}
-    for lane in runtime.lanes.values():
-        busy, idle, free = lane.upstream.connections()
-        vendors[lane.name] = {
-            "base_url": str(lane.settings.base_url),
-            "normalizer": lane.vendor.name,
-            "errors": lane.settings.errors,
-            "connections": {"busy": busy, "idle": idle, "free": free},
-        }
-    return {
-        "version": __version__,
-        "state": "draining" if gateway.draining else "ready",
-        "requests_in_flight": runtime.in_flight,
-        "warnings": list(runtime.settings.warnings),
-        "vendors": vendors,
-    }

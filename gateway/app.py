@@ -22,6 +22,7 @@ from .metrics import Metrics
 from .proxy import forward
 from .reload import needs_restart
 from .settings import Settings, SettingsError
+from .status import status_of
 
 # How often the event loop's lag is measured.
 LAG_INTERVAL_SECONDS = 0.5
@@ -42,6 +43,7 @@ class Gateway(Starlette):
         self.metrics = Metrics(__version__)
         self.metrics.reload_successful.set(1)
         self.runtime = Runtime(settings, self.metrics)
+        self.metrics.observe(self._observe)
         self.admin: ASGIApp = create_admin(self)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -57,6 +59,34 @@ class Gateway(Starlette):
     def watched(self) -> frozenset[Path]:
         """The files whose change calls for a reload."""
         return self.runtime.settings.files if self._reread is not None else frozenset()
+
+    @property
+    def settings(self) -> Settings:
+        """What is in force."""
+        return self.runtime.settings
+
+    def is_healthy(self) -> bool:
+        """Whether the process works; who can ask has the answer."""
+        return True
+
+    def is_ready(self) -> bool:
+        """Whether new requests are welcome."""
+        return not self.draining
+
+    def exposition(self, accept: str) -> tuple[bytes, str]:
+        """The metrics as a scrape's body, and its media type."""
+        return self.metrics.exposition(accept)
+
+    async def reread(self) -> list[str]:
+        """Reload, as an operator asked for it over HTTP; what is wrong, a line each."""
+        return self.reload()
+
+    async def status(self) -> dict[str, object]:
+        """What a person on call asks first."""
+        return status_of(self)
+
+    def _observe(self) -> None:
+        self.runtime.observe()
 
     def drain(self) -> None:
         """Say not ready from now on; requests are still answered."""
@@ -107,6 +137,7 @@ async def _measure_lag(metrics: Metrics) -> None:
         due = time.perf_counter() + LAG_INTERVAL_SECONDS
         await asyncio.sleep(LAG_INTERVAL_SECONDS)
         metrics.loop_lag.observe(max(0.0, time.perf_counter() - due))
+        metrics.refresh()
 
 
 def create_app(settings: Settings, *, reread: Callable[[Settings], Settings] | None = None) -> Gateway:

@@ -68,6 +68,8 @@ class Runtime:
         self.proxies = Proxies(map(str, settings.server.trusted_proxies))
         self.jobs: RecentJobs = before.jobs if before is not None else RecentJobs()
         self.in_flight = 0
+        # What the settings allow a gateway, its workers share.
+        self.max_in_flight = -(-settings.server.max_in_flight // settings.server.workers)
         self._retired: list[Upstream] | None = None
         contexts: dict[tuple[object, ...], ssl.SSLContext] = {}
         old = before.lanes if before is not None else {}
@@ -87,6 +89,13 @@ class Runtime:
     def following(self, settings: Settings) -> "Runtime":
         """The next generation; it takes over the connections to vendors whose dialling did not change."""
         return Runtime(settings, self.metrics, before=self)
+
+    def observe(self) -> None:
+        """Note the state of connections and breakers in the metrics."""
+        for lane in self.lanes.values():
+            lane.metrics.connections(*lane.upstream.connections())
+            if lane.sender.breaker is not None:
+                lane.metrics.breaker(is_open=lane.sender.breaker.is_open)
 
     def enter(self) -> None:
         """One more request runs on this generation."""
@@ -161,15 +170,17 @@ def _lane(
     secret = chosen.value.get_secret_value() if isinstance(chosen, Credential) else ""
     passthrough = chosen == "passthrough"
     dialling = _dialling(settings)
-    upstream = old.upstream if old is not None and old.dialling == dialling else _upstream(settings, contexts)
+    upstream = (
+        old.upstream
+        if old is not None and old.dialling == dialling
+        else _upstream(settings, whole.server.workers, contexts)
+    )
     names = [*dict.fromkeys(route.name for route in vendor.routes), OTHER_ROUTE]
     counted = VendorMetrics(metrics, name)
     counted.prepare(vendor, own_credential=passthrough, routes=names)
-    counted.observe_connections(upstream.connections)
     breaker = None
     if settings.breaker is not None:
         breaker = Breaker(settings.breaker.failures, settings.breaker.open_for)
-        counted.observe_breaker(lambda: breaker.is_open)
     return Lane(
         name=name,
         settings=settings,
@@ -220,13 +231,13 @@ def _tls_key(settings: VendorSettings) -> tuple[object, ...]:
     return (settings.http2, *(None if file is None else Path(file).read_bytes() for file in files))
 
 
-def _upstream(settings: VendorSettings, contexts: dict[tuple[object, ...], ssl.SSLContext]) -> Upstream:
+def _upstream(settings: VendorSettings, workers: int, contexts: dict[tuple[object, ...], ssl.SSLContext]) -> Upstream:
     key = _tls_key(settings)
     if key not in contexts:
         contexts[key] = _context(settings)
     return HttpxUpstream(
         settings.base_url,
-        max_connections=settings.max_connections,
+        max_connections=-(-settings.max_connections // workers),
         tls=contexts[key],
         server_name=settings.tls.server_name,
         proxy=None if settings.proxy is None else settings.proxy.get_secret_value(),

@@ -9,9 +9,11 @@ import http
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.exposition import choose_encoder
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.process_collector import ProcessCollector
 
 from normalizers import HouseCode, Problem, Source, Vendor
@@ -49,6 +51,8 @@ class Metric:
     labels: tuple[str, ...]
     help: str
     buckets: tuple[float, ...] = SECONDS
+    # How the gauges of several workers become one.
+    together: Literal["livesum", "livemax", "livemin"] = "livesum"
 
 
 TABLE: tuple[Metric, ...] = (
@@ -106,7 +110,13 @@ TABLE: tuple[Metric, ...] = (
         ("vendor", "result"),
         "Requests sent again: answered or failed; refused: the budget had none left.",
     ),
-    Metric("errgate_breaker_open", Gauge, ("vendor",), "1 while the vendor's breaker refuses requests, else 0."),
+    Metric(
+        "errgate_breaker_open",
+        Gauge,
+        ("vendor",),
+        "1 while the vendor's breaker refuses requests, else 0.",
+        together="livemax",
+    ),
     Metric("errgate_unmapped_codes_total", Counter, ("vendor",), "Vendor codes that are missing from the table."),
     Metric("errgate_unreadable_replies_total", Counter, ("vendor",), "Error replies whose body nobody can read."),
     Metric(
@@ -121,8 +131,9 @@ TABLE: tuple[Metric, ...] = (
         Gauge,
         (),
         "1 if the settings in force are those of the file, 0 if the last reload was refused.",
+        together="livemin",
     ),
-    Metric("errgate_build_info", Gauge, ("version",), "The running version; always 1."),
+    Metric("errgate_build_info", Gauge, ("version",), "The running version; always 1.", together="livemax"),
 )
 
 
@@ -151,13 +162,15 @@ class Metrics:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         self._metrics: dict[str, Counter | Gauge | Histogram] = {}
+        self._observed: list[Callable[[], None]] = []
         for row in TABLE:
             if row.kind is Histogram:
                 metric: Counter | Gauge | Histogram = Histogram(
                     row.name, row.help, row.labels, buckets=row.buckets, registry=self.registry
                 )
             else:
-                metric = row.kind(row.name, row.help, row.labels, registry=self.registry)
+                extra = {"multiprocess_mode": row.together} if row.kind is Gauge else {}
+                metric = row.kind(row.name, row.help, row.labels, registry=self.registry, **extra)
             self._metrics[row.name] = metric
         self.loop_lag = self.histogram("errgate_event_loop_lag_seconds")
         self.reload_successful = self.gauge("errgate_config_last_reload_successful")
@@ -183,10 +196,19 @@ class Metrics:
         assert isinstance(metric, Histogram)  # noqa: S101  (the table above says so)
         return metric
 
+    def observe(self, read: Callable[[], None]) -> None:
+        """Have `read` set its gauges whenever they are looked at."""
+        self._observed.append(read)
+
+    def refresh(self) -> None:
+        """Bring the gauges up to date that tell a state and not an event."""
+        for read in self._observed:
+            read()
+
     def exposition(self, accept: str) -> tuple[bytes, str]:
         """The scrape's body and its media type: OpenMetrics when asked for."""
-        encode, content_type = choose_encoder(accept)
-        return encode(self.registry), content_type
+        self.refresh()
+        return encoded(self.registry, accept)
 
 
 class VendorMetrics:
@@ -214,6 +236,7 @@ class VendorMetrics:
         self.overhead = metrics.histogram("errgate_overhead_seconds").labels(vendor)
         self._queue = metrics.histogram("errgate_vendor_queue_seconds")
         if vendor != NO_VENDOR:
+            self._connection_states = [self._connections.labels(vendor, state) for state in ("busy", "idle", "free")]
             self.in_flight = self._in_flight.labels(vendor)
             self.queue = self._queue.labels(vendor)
             self.unmapped = self._unmapped.labels(vendor)
@@ -250,14 +273,14 @@ class VendorMetrics:
             label = vendor.row(row.code) or row
             self._error(house, label.code, Source.VENDOR, row.kind)
 
-    def observe_connections(self, states: Callable[[], tuple[int, int, int]]) -> None:
-        """Read the pool's state at each scrape."""
-        for index, state in enumerate(("busy", "idle", "free")):
-            self._connections.labels(self._vendor, state).set_function(_picking(states, index))
+    def connections(self, busy: int, idle: int, free: int) -> None:
+        """Note the state of the connections to the vendor."""
+        for child, count in zip(self._connection_states, (busy, idle, free), strict=True):
+            child.set(count)
 
-    def observe_breaker(self, is_open: Callable[[], bool]) -> None:
-        """Read the breaker's state at each scrape."""
-        self._breaker.labels(self._vendor).set_function(is_open)
+    def breaker(self, *, is_open: bool) -> None:
+        """Note whether the vendor's breaker refuses requests."""
+        self._breaker.labels(self._vendor).set(is_open)
 
     def retry(self, result: str) -> None:
         """Count a request that was sent again, or would have been."""
@@ -330,8 +353,22 @@ class VendorMetrics:
         return child
 
 
-def _picking(states: Callable[[], tuple[int, int, int]], index: int) -> Callable[[], float]:
-    return lambda: states()[index]
+def encoded(registry: CollectorRegistry, accept: str) -> tuple[bytes, str]:
+    """A registry as a scrape's body, and its media type."""
+    encode, content_type = choose_encoder(accept)
+    return encode(registry), content_type
+
+
+def of_workers(folder: str) -> CollectorRegistry:
+    """The metrics of all worker processes together, dead ones included (W-135)."""
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry, path=folder)  # type: ignore[no-untyped-call]  # the library leaves it unannotated
+    return registry
+
+
+def forget_worker(pid: int, folder: str) -> None:
+    """A worker is gone: its counts stay, what it had in flight does not."""
+    mark_process_dead(pid, folder)  # type: ignore[no-untyped-call]  # the library leaves it unannotated
 
 
 def job_codes(vendor: Vendor) -> frozenset[HouseCode]:

@@ -4,7 +4,7 @@ The gateway's own endpoints on the traffic port, below `/-/` (contract 4): healt
 A refusal here is an envelope like any other, but it is not counted: `/-/` is not traffic.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -17,6 +17,7 @@ from normalizers import HouseCode, Problem, Source, Vendor
 
 from . import identity, problems
 from .headers import proxy_status
+from .settings import Settings
 
 if TYPE_CHECKING:
     from .app import Gateway
@@ -42,15 +43,17 @@ def routes(gateway: "Gateway") -> list[Route]:
         house = next((house for house in HouseCode if house.code == code), None)
         if house is None:
             return refusal(
-                gateway, request, HouseCode.NOT_FOUND, "No house code has that name; /-/problems lists them."
+                gateway.settings, request, HouseCode.NOT_FOUND, "No house code has that name; /-/problems lists them."
             )
         return JSONResponse(facts(gateway, house))
 
     async def nothing(request: Request) -> Response:
-        return refusal(gateway, request, HouseCode.NOT_FOUND, "The gateway has nothing at this path below /-/.")
+        return refusal(
+            gateway.settings, request, HouseCode.NOT_FOUND, "The gateway has nothing at this path below /-/."
+        )
 
     return [
-        *health(gateway),
+        *health(lambda: True, gateway.is_ready),
         Route("/-/problems", problem_index),
         Route("/-/problems/{code}", problem_page),
         Route("/-/{rest:path}", nothing, methods=None),
@@ -58,23 +61,22 @@ def routes(gateway: "Gateway") -> list[Route]:
     ]
 
 
-def health(gateway: "Gateway") -> list[Route]:
+def health(is_healthy: Callable[[], bool], is_ready: Callable[[], bool]) -> list[Route]:
     """The two probes, on both ports; neither asks a vendor (W-162)."""
 
     async def healthy(_: Request) -> Response:
-        return JSONResponse({"status": "healthy"})
+        well = is_healthy()
+        return JSONResponse({"status": "healthy" if well else "stuck"}, status_code=200 if well else 503)
 
     async def ready(_: Request) -> Response:
-        if gateway.draining:
-            return JSONResponse({"status": "draining"}, status_code=503)
-        return JSONResponse({"status": "ready"})
+        taking = is_ready()
+        return JSONResponse({"status": "ready" if taking else "not ready"}, status_code=200 if taking else 503)
 
     return [Route("/-/healthy", healthy), Route("/-/ready", ready)]
 
 
-def refusal(gateway: "Gateway", request: Request, code: HouseCode, detail: str, **headers: str) -> Response:
+def refusal(settings: Settings, request: Request, code: HouseCode, detail: str, **headers: str) -> Response:
     """An envelope as a Starlette response."""
-    settings = gateway.runtime.settings
     request_id = identity.request_id(request.headers.raw)
     problem = Problem(code=code, source=Source.GATEWAY, detail=detail)
     body = problem.encode(base_uri=settings.problems.base_uri, instance=f"urn:uuid:{uuid4()}", request_id=request_id)

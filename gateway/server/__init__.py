@@ -8,7 +8,9 @@ within `grace` (contract 13).
 
 import asyncio
 import contextlib
+import errno
 import logging
+import os
 import signal
 import socket
 from collections.abc import Callable, Generator
@@ -42,8 +44,14 @@ def bind(host: str, port: int, *, option: str = "--port") -> socket.socket:
     try:
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
-        reason = error.strerror or str(error)
-        message = f"cannot listen on {host} port {port}: {reason.lower()}; choose another port with {option}"
+        taken = error.errno in {errno.EADDRINUSE, errno.EACCES}
+        reason = (
+            os.strerror(error.errno).lower()
+            if error.errno and not isinstance(error, socket.gaierror)
+            else "no such host"
+        )
+        mend = f"choose another port with {option}" if taken else "choose an address of this machine with --host"
+        message = f"cannot listen on {host} port {port}: {reason}; {mend}"
         raise PortTaken(message) from error
 
 

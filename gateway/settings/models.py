@@ -64,7 +64,7 @@ CallersChoice: TypeAlias = Annotated[
 
 
 class Log(Model):
-    """`log`: what is written to stderr."""
+    """`log`: what is written to stdout."""
 
     format: Literal["json"] = "json"
     """One JSON object per line."""
