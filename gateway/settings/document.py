@@ -68,6 +68,14 @@ class Document:
             path = path[:-1]
         return self.places.get(path, START)
 
+    def spelled(self, path: KeyPath) -> KeyPath:
+        """Write a path as the file does, which may have one value where a list is meant."""
+        spelled: KeyPath = ()
+        for step in path:
+            if not isinstance(step, int) or (*spelled, step) in self.places:
+                spelled = (*spelled, step)
+        return spelled
+
     def refuse(self, text: str, place: Place = START) -> Self:
         """Note that the text as a whole cannot be read."""
         self.faults.append(Fault(("yaml",), text, place=place))
@@ -85,7 +93,7 @@ def parse(text: str) -> Document:
         return document.refuse("is over 4 MiB; settings are not that long")
     try:
         root = yaml.compose(text, Loader)
-        document.data = _Walk(document).value(root, ()) if root else {}
+        data = _Walk(document).value(root, ()) if root else None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = (mark.line + 1, mark.column + 1) if mark else START
@@ -98,6 +106,8 @@ def parse(text: str) -> Document:
     except (ValueError, OverflowError):
         # PyYAML on "\UFFFFFFFF" and on a directive with a number of thousands of digits.
         return document.refuse("is no YAML: it has a number or an escape out of range; take it away")
+    # An empty file, or one with nothing but comments, says nothing wrong.
+    document.data = {} if data is None and not document.faults else data
     return document
 
 
@@ -130,6 +140,9 @@ class _Walk:
             return self.mapping(node, path)
         if isinstance(node, yaml.SequenceNode):
             return [self.item(item, (*path, index)) for index, item in enumerate(node.value)]
+        if not is_text(node.value):
+            self.unknown(path, "has half of a character (a lone surrogate); take it away")
+            return None
         try:
             return SCALARS.get(node.tag, str)(node.value)
         except ValueError:
@@ -144,7 +157,7 @@ class _Walk:
         values: dict[str, object] = {}
         for key, value in node.value:
             place = _place(key)
-            if not isinstance(key, yaml.ScalarNode):
+            if not isinstance(key, yaml.ScalarNode) or not is_text(key.value):
                 self.wrong(path, "has a key that is no text; write it as key: value", place)
             elif key.tag == MERGE:
                 self.wrong((*path, "<<"), "merging is not supported; write the keys out", place)
@@ -162,6 +175,15 @@ class _Walk:
     def unknown(self, path: KeyPath, text: str) -> None:
         self.wrong(path, text)
         self.document.broken.append(path)
+
+
+def is_text(value: str) -> bool:
+    """Whether every character is a whole one: YAML can escape halves of a pair, and UTF-8 has none."""
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _place(node: yaml.Node) -> Place:

@@ -4,9 +4,9 @@ What is wrong with a settings file: one line per fault, in the order of the file
     errgate.yaml:12: vendors.pixii.timeout: unknown key; did you mean "timeouts"?
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import TypeAlias
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Self, TypeAlias
 
 KeyPath: TypeAlias = tuple[str | int, ...]
 Place: TypeAlias = tuple[int, int]  # line and column, from 1
@@ -32,6 +32,10 @@ class Fault:
     about: tuple[KeyPath, ...] = ()
     # Where it stands, where that is not the key's own place.
     place: Place | None = None
+
+    def spelled(self, spell: Callable[[KeyPath], KeyPath]) -> Self:
+        """Give the same fault with its paths as the file spells them."""
+        return replace(self, path=spell(self.path), about=tuple(map(spell, self.about)))
 
     def explained_by(self, broken: Iterable[KeyPath]) -> bool:
         """Whether another fault, at or above a key that this one is about, explains it."""

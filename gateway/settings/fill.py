@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from .document import is_text
 from .faults import Fault, KeyPath
 from .values import Filled
 
@@ -61,6 +62,8 @@ class Sources:
             if not value:
                 state = "not set" if value is None else "empty"
                 raise _Missing(f"the environment variable {found['name']} is {state}; set it where errgate starts")
+            if not is_text(value):
+                raise _Missing(f"the environment variable {found['name']} is not UTF-8; write it in UTF-8")
             return value
         return "${" if found["path"] is None else self._file(found["path"], path)
 

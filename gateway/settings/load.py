@@ -4,7 +4,7 @@ From a file to `Settings`, or to every fault in it.
 1. YAML to plain values, with the place of every key.
 2. `${NAME}` and `${file:PATH}` filled in.
 3. The models: unknown keys, types, forms.
-4. The normalizer of each vendor.
+4. The normalizer of each vendor, and with it the names of its routes.
 5. What only the whole file can tell: combinations, duplicates, what is not available yet.
 
 A step works on what the earlier ones found whole, so that one run tells every fault.
@@ -19,7 +19,7 @@ from .document import Document, parse
 from .faults import Fault, SettingsError, dotted, printable
 from .fill import Sources
 from .models import Settings
-from .resolve import resolve
+from .resolve import describe_all, resolve
 from .shape import validate
 from .warn import warn
 
@@ -54,7 +54,8 @@ def _settings(text: str, name: str, file: Path | None, environ: Mapping[str, str
     broken = list(document.broken)
 
     def add(found: Iterable[Fault]) -> None:
-        faults.extend(fault for fault in found if not fault.explained_by(broken))
+        spelled = (fault.spelled(document.spelled) for fault in found)
+        faults.extend(fault for fault in spelled if not fault.explained_by(broken))
 
     data, unfilled = sources.fill(document.data)
     add(unfilled)
@@ -69,6 +70,7 @@ def _settings(text: str, name: str, file: Path | None, environ: Mapping[str, str
     broken += [fault.path for fault in unresolved]
 
     add(check(settings))
+    faults = faults or describe_all(settings)
     if faults:
         raise SettingsError(_lines(faults, document, name))
     warnings = _lines([*sources.warnings, *warn(settings)], document, name)

@@ -7,23 +7,24 @@ from normalizers import GENERIC, VENDORS, Failure, HouseCode, Route, Vendor, des
 
 from .faults import Fault, KeyPath
 from .models import Settings
-from .normalizer import Described, Job, RouteSettings
+from .normalizer import Job, RouteSettings
 from .values import suggestion
 from .vendors import Timeouts, VendorSettings
 
 NOTHING_KNOWN = "generic"
 
 
-class _Unresolved(Exception):
-    """Why a normalizer cannot be had: the key below `normalizer`, and what is wrong with it."""
-
-    def __init__(self, path: KeyPath, text: str) -> None:
-        super().__init__(text)
-        self.path, self.text = path, text
+class _Unknown(Exception):
+    """Nobody has a normalizer of this name; says who has what."""
 
 
 def resolve(settings: Settings) -> list[Fault]:
-    """Settle every vendor; one whose normalizer cannot be had is settled as `generic`, with a fault."""
+    """
+    Settle every vendor with the routes it has, and with the rows of the vendor it is or extends.
+
+    One that nobody knows is settled as `generic`, with a fault. What a mapping says beyond its routes comes with
+    `describe_all`, when nothing is wrong with it.
+    """
     faults: list[Fault] = []
     try:
         catalogue = {**VENDORS, **plugins()}
@@ -33,13 +34,31 @@ def resolve(settings: Settings) -> list[Fault]:
     for name, vendor in settings.vendors.items():
         try:
             base = _base(name, vendor, catalogue)
-            known = _described(name, vendor.described, base) if vendor.described else base
-        except _Unresolved as why:
-            faults.append(Fault(("vendors", name, "normalizer", *why.path), why.text))
-            base = known = GENERIC(name)
-        own = tuple(map(route_of, vendor.routes))
-        whole = replace(known, name=name, routes=own + known.routes)
+        except _Unknown as unknown:
+            path: KeyPath = ("vendors", name, "normalizer")
+            faults.append(Fault((*path, "extends") if vendor.described else path, str(unknown)))
+            base = GENERIC(name)
+        routes = (*vendor.routes, *(vendor.described.routes if vendor.described else ()))
+        whole = replace(base, name=name, routes=(*map(route_of, routes), *base.routes))
         vendor.settle(whole, dict(_deadlines(vendor, base.routes, whole.routes)))
+    return faults
+
+
+def describe_all(settings: Settings) -> list[Fault]:
+    """Settle each vendor that is a mapping with all that it says."""
+    faults: list[Fault] = []
+    for name, vendor in settings.vendors.items():
+        if vendor.described is None:
+            continue
+        known = replace(vendor.vendor, routes=())
+        said = vendor.described.model_dump(exclude_unset=True)
+        try:
+            described = describe(name, said, known if vendor.described.extends else None)
+        # What is left when every shape is right; no file is known to lead here.
+        except ValueError as wrong:
+            faults.append(Fault(("vendors", name, "normalizer"), f"cannot be used: {wrong}"))
+        else:
+            vendor.settle(replace(described, routes=vendor.vendor.routes))
     return faults
 
 
@@ -54,24 +73,8 @@ def _base(name: str, vendor: VendorSettings, catalogue: Mapping[str, Vendor]) ->
     if asked not in catalogue:
         known = sorted([NOTHING_KNOWN, *catalogue])
         mend = suggestion(asked, known) or f"; known are {', '.join(known)}"
-        raise _Unresolved(("extends",) if described else (), f"there is no normalizer of this name{mend}")
+        raise _Unknown(f"there is no normalizer of this name{mend}")
     return catalogue[asked]
-
-
-def _described(name: str, described: Described, base: Vendor) -> Vendor:
-    try:
-        return describe(name, _plain(described), base if described.extends else None)
-    except ValueError as wrong:
-        key, colon, text = str(wrong).partition(": ")
-        raise _Unresolved(tuple(key.split(".")) if colon else (), text if colon else key) from None
-
-
-def _plain(described: Described) -> Mapping[str, object]:
-    """Give back what the file says, its numbers read: durations in seconds, statuses as numbers."""
-    said = described.model_dump(exclude_unset=True)
-    if "statuses" in said:
-        said["statuses"] = {int(status): meaning for status, meaning in said["statuses"].items()}
-    return said
 
 
 def route_of(route: RouteSettings) -> Route:

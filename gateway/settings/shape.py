@@ -5,7 +5,7 @@ What is wrong is taken out, or filled in where it is required, until the rest va
 see all that is right.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -96,34 +96,41 @@ def validate(data: object, directory: Path) -> tuple[Settings, list[Fault], list
             errors = [(_path(error["loc"], data), error) for error in refused.errors(include_url=False)]
         # The first round finds everything; later ones only meet the holes that it left.
         if not broken:
-            faults = list(_faults(errors))
-        for path, error in errors:
-            broken.append(path)
-            _mend(data, path, missing=error["type"] == "missing")
+            broken = list(_meant(errors))
+            faults = list(_faults(errors, broken))
+        broken += [path for path, _ in errors]
+        if not [path for path, error in errors if _mend(data, path, missing=error["type"] == "missing")]:
+            # Nothing of it can be used; no file is known to lead here.
+            return Settings(), faults, [()]
 
 
 def _path(steps: KeyPath, data: object) -> KeyPath:
-    """Turn pydantic's path into the file's: without its own steps, and without [0] where one stands for a list."""
+    """Turn pydantic's path into the file's."""
     path: list[str | int] = []
     here: Any = data
     for step in steps:
-        if step in STEPS_OF_OURS or (isinstance(step, int) and not isinstance(here, list)):
+        # One that stands for a list of one has no index; the branches of a union of scalars have names.
+        if (
+            step in STEPS_OF_OURS
+            or not isinstance(here, dict | list)
+            or isinstance(step, int) != isinstance(here, list)
+        ):
             continue
         path.append(step)
-        if isinstance(here, list):
-            here = here[int(step)]
-        elif isinstance(here, dict):
-            here = here.get(step)
+        here = here[int(step)] if isinstance(here, list) else here.get(step)
     return tuple(path)
 
 
-def _faults(errors: Sequence[tuple[KeyPath, ErrorDetails]]) -> Iterator[Fault]:
-    """Tell each error, but a misspelt key only once: that the right one is missing says the same again."""
-    meant: set[KeyPath] = set()
+def _meant(errors: Sequence[tuple[KeyPath, ErrorDetails]]) -> Iterator[KeyPath]:
+    """Find the keys that were misspelt: what they say is not known, but they are not missing."""
     for path, error in errors:
-        if error["type"] == "extra_forbidden":
-            close = closest(str(path[-1]), keys_at(Settings, path[:-1]))
-            meant.add((*path[:-1], close or ""))
+        close = closest(str(path[-1]), keys_at(Settings, path[:-1])) if error["type"] == "extra_forbidden" else None
+        if close:
+            yield (*path[:-1], close)
+
+
+def _faults(errors: Sequence[tuple[KeyPath, ErrorDetails]], meant: Collection[KeyPath]) -> Iterator[Fault]:
+    """Tell each error once."""
     for path, error in errors:
         # Of a list whose only entry is wrong, pydantic also says that it is too short.
         below = [other for other, _ in errors if other[: len(path)] == path]
@@ -140,19 +147,22 @@ def _sentence(path: KeyPath, error: ErrorDetails) -> str:
     return tell(error) if tell else f"cannot be used: {error['msg']}"
 
 
-def _mend(data: object, path: KeyPath, *, missing: bool) -> None:
-    """Take out what is wrong, with the list it is in; a required key that is missing gets its stand-in."""
+def _mend(data: object, path: KeyPath, *, missing: bool) -> bool:
+    """
+    Take out what is wrong, with the list it is in; a required key that is missing gets its stand-in.
+
+    Tells whether there was something to take out: of two faults in one list the second finds the list gone.
+    """
     *above, last = path
     parent: Any = data
     for step in above:
         try:
             parent = parent[step]
-        # An earlier fault took it out already.
-        except (KeyError, IndexError, TypeError):
-            return
-    if not isinstance(parent, dict):
-        _mend(data, tuple(above), missing=False)
-    elif missing and last in STAND_INS:
+        except (KeyError, IndexError):
+            return False
+    if isinstance(parent, list):
+        return _mend(data, tuple(above), missing=False)
+    if missing and last in STAND_INS:
         parent[last] = STAND_INS[str(last)]
-    else:
-        parent.pop(last, None)
+        return True
+    return parent.pop(last, parent) is not parent

@@ -19,8 +19,6 @@ def unavailable(settings: Settings) -> Iterator[Fault]:
 
 def _asked(settings: Settings) -> Iterator[tuple[KeyPath, str]]:
     """Find what is asked for, each with what may stand there until then."""
-    if settings.server.workers > 1:
-        yield ("server", "workers"), "write 1"
     for name, caller in settings.named_callers.items():
         if caller.limits:
             yield ("callers", name, "limits"), "write []"
@@ -41,10 +39,6 @@ def _asked_of(vendor: VendorSettings) -> Iterator[tuple[KeyPath, str]]:
         (("limits",), bool(vendor.limits), "write []"),
         (("on_vendor_limit",), vendor.on_vendor_limit != "ignore", "write ignore"),
         *((("hold", key), True, "take it away") for key in sorted(vendor.hold.model_fields_set)),
-        (("retries", "max"), vendor.retries.max > 0, "write 0"),
-        (("retries", "statuses"), bool(vendor.retries.statuses), "write []"),
-        (("retries", "idempotency_key"), vendor.retries.idempotency_key, "write false"),
-        (("breaker",), vendor.breaker is not None, "write null"),
         (("engine",), vendor.engine != "httpx", "write httpx"),
     )
     yield from ((key, instead) for key, asked, instead in rows if asked)

@@ -1,10 +1,11 @@
 """What of a vendor's keys does not go together."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Self
 
 from .faults import Fault, KeyPath
 from .models import Settings
+from .normalizer import RouteSettings
 from .places import is_loopback
 from .values import suggestion
 from .vendors import VendorSettings
@@ -21,8 +22,14 @@ class Known(NamedTuple):
     @classmethod
     def of(cls, name: str, vendor: VendorSettings) -> Self:
         """Those of one vendor."""
-        path: KeyPath = ("vendors", name)
-        return cls(vendor.route_names, f"vendors.{name}", ((*path, "routes"), (*path, "normalizer")))
+        own: KeyPath = ("vendors", name, "routes")
+        normalizer: KeyPath = ("vendors", name, "normalizer")
+        described = vendor.described.routes if vendor.described else ()
+        names = [(*own, index, "name") for index in range(len(vendor.routes))]
+        names += [(*normalizer, "routes", index, "name") for index in range(len(described))]
+        return cls(
+            vendor.route_names, f"vendors.{name}", (own, (*normalizer, "extends"), (*normalizer, "routes"), *names)
+        )
 
 
 def unknown_route(path: KeyPath, route: str, known: Known) -> Fault:
@@ -38,6 +45,8 @@ def vendors(settings: Settings) -> Iterator[Fault]:
         path: KeyPath = ("vendors", name)
         yield from _plaintext(path, vendor)
         yield from _engine(path, vendor)
+        yield from _jobs((*path, "routes"), vendor.routes)
+        yield from _jobs((*path, "normalizer", "routes"), vendor.described.routes if vendor.described else ())
         yield from _errors_in_success(path, vendor, Known.of(name, vendor))
 
 
@@ -73,6 +82,15 @@ def _engine(path: KeyPath, vendor: VendorSettings) -> Iterator[Fault]:
             )
 
 
+def _jobs(path: KeyPath, routes: Sequence[RouteSettings]) -> Iterator[Fault]:
+    for index, route in enumerate(routes):
+        for number, job in enumerate(route.job):
+            if job.failed is None and not job.by_code:
+                here: KeyPath = (*path, index, "job", number)
+                about = ((*here, "failed"), (*here, "by_code"))
+                yield Fault(here, "never says that the work failed; write `failed` or `by_code: true`", about=about)
+
+
 def _errors_in_success(path: KeyPath, vendor: VendorSettings, known: Known) -> Iterator[Fault]:
     rules = vendor.described.errors_in_success if vendor.described else ()
     for index, rule in enumerate(rules):
@@ -80,4 +98,8 @@ def _errors_in_success(path: KeyPath, vendor: VendorSettings, known: Known) -> I
         if rule.route not in known.routes:
             yield unknown_route((*here, "route"), rule.route, known)
         if rule.statuses == ("equals" in rule.model_fields_set):
-            yield Fault(here, "must have either `equals` or `statuses: true`")
+            yield Fault(
+                here,
+                "must have either `equals` or `statuses: true`",
+                about=((*here, "equals"), (*here, "statuses")),
+            )

@@ -168,9 +168,10 @@ class VendorSettings(Model):
         """Every route that limits and callers may name."""
         return frozenset(route.name for route in self.vendor.routes)
 
-    def settle(self, vendor: Vendor, by_route: Mapping[str, Timeouts]) -> None:
-        """Note the resolved normalizer and the deadlines of its routes; once, while the settings are loaded."""
-        self._vendor, self._by_route = vendor, by_route
+    def settle(self, vendor: Vendor, by_route: Mapping[str, Timeouts] | None = None) -> None:
+        """Note the resolved normalizer and the deadlines of its routes; only while the settings are loaded."""
+        self._vendor = vendor
+        self._by_route = self._by_route if by_route is None else by_route
 
     @property
     def scheme(self) -> str:

@@ -26,6 +26,8 @@ def warn(settings: Settings) -> Iterator[Fault]:
         path: KeyPath = ("vendors", name)
         yield from _credential(path, vendor)
         yield from _deadlines(path, vendor)
+        if vendor.only_routes and not vendor.route_names:
+            yield Fault((*path, "only_routes"), "is true and there are no routes: every request is refused")
         if vendor.scheme == "http" and not is_loopback(vendor.host):
             yield Fault((*path, "plaintext"), f"everything to and from {vendor.host} can be read on the way")
 
