@@ -32,13 +32,14 @@ class Gateway(Starlette):
     """
     The traffic port's application.
 
-    Mutable state: `runtime`, replaced whole by `reload`; `draining`, set once.
+    Mutable state: `runtime`, replaced whole by a reload, and its successor in the middle of one; `draining`, set once.
     """
 
     def __init__(self, settings: Settings, reread: Callable[[Settings], Settings] | None = None) -> None:
         super().__init__(routes=own.routes(self), lifespan=_lifespan)
         self.router.redirect_slashes = False
         self._reread = reread
+        self._following: Runtime | None = None
         self.draining = False
         self.metrics = Metrics(__version__)
         self.metrics.reload_successful.set(1)
@@ -99,23 +100,43 @@ class Gateway(Starlette):
         Returns:
             What is wrong with them, a line each; empty when they are in force.
         """
+        faults = self.prepare()
+        if faults:
+            self.abandon(faults)
+        else:
+            self.commit()
+        return faults
+
+    def prepare(self) -> list[str]:
+        """The first half of a reload: read and judge; nothing is in force yet. Returns what is wrong, a line each."""
         if self._reread is None:
             return ["the gateway runs without a settings file; start it with one to change its settings"]
-        before = self.runtime
+        settings = self.runtime.settings
         try:
-            settings = self._reread(before.settings)
-            faults = needs_restart(before.settings, settings)
+            following = self._reread(settings)
         except SettingsError as error:
-            faults = list(error.faults)
-        if faults:
-            self.metrics.reload_successful.set(0)
-            log.event(logging.ERROR, "settings not reloaded: the old ones stay in force", faults=faults)
-            return faults
-        self.runtime = before.following(settings)
-        before.retire(self.runtime)
+            return list(error.faults)
+        faults = needs_restart(settings, following)
+        if not faults:
+            self._following = self.runtime.following(following)
+        return faults
+
+    def commit(self) -> None:
+        """The second half of a reload: the next request finds the new settings."""
+        following, self._following = self._following, None
+        if following is None:
+            return
+        self.runtime, before = following, self.runtime
+        before.retire(following)
         self.metrics.reload_successful.set(1)
+        settings = following.settings
         log.event(logging.INFO, "settings reloaded", vendors=len(settings.vendors), warnings=list(settings.warnings))
-        return []
+
+    def abandon(self, faults: list[str]) -> None:
+        """The other second half: the old settings stay."""
+        self._following = None
+        self.metrics.reload_successful.set(0)
+        log.event(logging.ERROR, "settings not reloaded: the old ones stay in force", faults=faults)
 
 
 @asynccontextmanager

@@ -11,12 +11,22 @@ from pydantic import ValidationError
 from gateway import log
 from gateway.app import create_app
 from gateway.sandbox import BASE_PATHS, create_sandbox
-from gateway.server import bind, run, run_sandbox
+from gateway.server import (
+    Supervisor,
+    bind,
+    own_command,
+    run,
+    run_sandbox,
+    run_supervised,
+    run_worker,
+    worker_sockets,
+)
 from gateway.settings import Settings, SettingsError, load
 from gateway.settings.checks import check
 from gateway.settings.faults import dotted
 from gateway.settings.server import Server
 
+from .say import Stop
 from .settings_file import choose, config_option, refusing
 
 PORT = click.IntRange(0, 65535)
@@ -40,12 +50,26 @@ def serve(
     with refusing():
         settings = instead.of(load(path))
     server, admin = settings.server, settings.server.admin
+
+    def reread(old: Settings) -> Settings:
+        return instead.of(load(path, old=old))
+
+    log.configure(settings.log.level)
+    handed = worker_sockets()
+    if handed is not None:
+        run_worker(create_app(settings, reread=reread), *handed)
+        return
     with bind(server.host, server.port) as front, bind(admin.host, admin.port, option="--admin-port") as back:
-        log.configure(settings.log.level)
+
+        def ready() -> None:
+            log.event(logging.INFO, "ready", traffic=url(front), admin=url(back))
+
         for line in settings.warnings:
             log.event(logging.WARNING, line)
-        gateway = create_app(settings, reread=lambda old: instead.of(load(path, old=old)))
-        run(gateway, front, back, ready=lambda: log.event(logging.INFO, "ready", traffic=url(front), admin=url(back)))
+        if server.workers == 1:
+            run(create_app(settings, reread=reread), front, back, ready=ready)
+        elif not run_supervised(Supervisor(settings, reread, front, own_command()), back, ready=ready):
+            raise Stop("errgate serve: the workers die as soon as they start; the lines above say why")
 
 
 @click.command()

@@ -22,8 +22,11 @@ from starlette.types import ASGIApp
 from gateway.answers import unread
 from gateway.app import Gateway
 from gateway.reload import watch
+from normalizers import HouseCode
 
+from .control import Answer, Line, obey, tell_alive
 from .protocol import Guard, guarded
+from .supervisor import Supervisor, own_command, worker_sockets
 
 # Connections that the kernel keeps for us until we accept them.
 BACKLOG = 2048
@@ -97,9 +100,19 @@ def _server(
 
 
 async def serve(
-    app: Gateway, traffic: socket.socket, admin: socket.socket, *, stop: "Stop", ready: Callable[[], None] | None = None
+    app: Gateway,
+    traffic: socket.socket,
+    admin: socket.socket | None,
+    *,
+    stop: "Stop",
+    ready: Callable[[], None] | None = None,
 ) -> None:
-    """Serve both ports until `stop`, then drain. `ready` is called once requests are accepted."""
+    """
+    Serve both ports until `stop`, then drain.
+
+    `ready` is called once requests are accepted. Without an admin port (in a worker) files are not watched either:
+    both are the supervisor's.
+    """
     settings = app.runtime.settings.server
     tls = None
     if settings.tls.certificate and settings.tls.key:
@@ -108,20 +121,20 @@ async def serve(
     guard = Guard(
         head_seconds=settings.timeouts.head,
         write_seconds=settings.timeouts.write_idle,
-        max_connections=settings.max_connections,
+        max_connections=-(-settings.max_connections // settings.workers),
         refuse=lambda code, detail: unread(app.runtime, code, detail),
         is_draining=lambda: app.draining,
     )
     front = _server(app, guard, lifespan=True, keep_alive=keep_alive, grace=grace, tls=tls)
-    back = _server(app.admin, guard)
-    serving = [
-        asyncio.create_task(front.serve(sockets=[traffic])),
-        asyncio.create_task(back.serve(sockets=[admin])),
-    ]
-    watching = asyncio.create_task(watch(app))
+    servers = [(front, traffic)]
+    watching = None
+    if admin is not None:
+        servers.append((_server(app.admin, guard), admin))
+        watching = asyncio.create_task(watch(app))
+    serving = [asyncio.create_task(server.serve(sockets=[listener])) for server, listener in servers]
     stopping = asyncio.create_task(stop.asked.wait())
     try:
-        while not (front.started and back.started) and not any(task.done() for task in serving):  # noqa: ASYNC110
+        while not all(server.started for server, _ in servers) and not any(task.done() for task in serving):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
         if ready is not None:
             ready()
@@ -131,13 +144,14 @@ async def serve(
             await asyncio.wait_for(stop.hurried.wait(), app.runtime.settings.server.shutdown.lameduck)
         front.config.timeout_graceful_shutdown = app.runtime.settings.grace_seconds  # type: ignore[assignment]
     finally:
-        for task in (watching, stopping):
-            task.cancel()
-        front.should_exit = True
+        stopping.cancel()
+        if watching is not None:
+            watching.cancel()
         stop.on_force(lambda: setattr(front, "force_exit", True))
-        await asyncio.gather(serving[0], return_exceptions=True)
-        back.should_exit = True
-        await asyncio.gather(serving[1], return_exceptions=True)
+        # The admin port answers to the end.
+        for (server, _), task in zip(servers, serving, strict=True):
+            server.should_exit = True
+            await asyncio.gather(task, return_exceptions=True)
     for task in serving:
         task.result()
 
@@ -189,13 +203,90 @@ def run(app: Gateway, traffic: socket.socket, admin: socket.socket, *, ready: Ca
         runner.run(main())
 
 
+def run_worker(app: Gateway, traffic: socket.socket, control: socket.socket) -> None:
+    """Run one of several workers until its supervisor tells it to stop, or is gone."""
+
+    async def main() -> None:
+        stop = Stop()
+        stop.listen(lambda: None)
+        line = await Line.over(control)
+
+        async def prepare() -> Answer:
+            return {"faults": app.prepare()}
+
+        async def commit() -> Answer:
+            app.commit()
+            return {}
+
+        async def abandon() -> Answer:
+            app.abandon([])
+            return {}
+
+        async def status() -> Answer:
+            return {"status": await app.status()}
+
+        async def obey_to_the_end() -> None:
+            await obey(line, {"prepare": prepare, "commit": commit, "abandon": abandon, "status": status})
+            stop.terminate()
+
+        tasks = [asyncio.create_task(obey_to_the_end()), asyncio.create_task(tell_alive(line))]
+        try:
+            await serve(app, traffic, None, stop=stop, ready=lambda: line.say(ready=True))
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main())
+
+
+def run_supervised(supervisor: Supervisor, admin: socket.socket, *, ready: Callable[[], None] | None = None) -> bool:
+    """Run several workers until the process is told to stop; false when they could not be kept alive."""
+
+    async def main() -> bool:
+        stop = Stop()
+        stop.listen(supervisor.reload)
+        guard = Guard(
+            head_seconds=supervisor.settings.server.timeouts.head,
+            write_seconds=supervisor.settings.server.timeouts.write_idle,
+            max_connections=supervisor.settings.server.max_connections,
+            refuse=_without_words,
+            is_draining=lambda: supervisor.stopping,
+        )
+        back = _server(supervisor.admin, guard)
+        serving = asyncio.create_task(back.serve(sockets=[admin]))
+        watching = asyncio.create_task(supervisor.watch_files())
+        ending = [asyncio.create_task(event.wait()) for event in (stop.asked, supervisor.failed)]
+        try:
+            await supervisor.start()
+            if ready is not None and supervisor.is_ready():
+                ready()
+            await asyncio.wait(ending, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (watching, *ending):
+                task.cancel()
+            stop.on_force(supervisor.hurry)
+            await supervisor.stop(signal.SIGINT if stop.hurried.is_set() else signal.SIGTERM)
+            back.should_exit = True
+            await asyncio.gather(serving, return_exceptions=True)
+        return not supervisor.failed.is_set()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(main())
+
+
+def _without_words(code: HouseCode, _: str) -> bytes:
+    """The answer to what is no HTTP, on a port where nobody reads envelopes."""
+    return b"HTTP/1.1 %d \r\nconnection: close\r\ncontent-length: 0\r\n\r\n" % code.status
+
+
 async def serve_app(app: ASGIApp, listener: socket.socket, stop: asyncio.Event) -> None:
     """Serve one application on one port until `stop`: the sandbox, alone or beside the gateway."""
     guard = Guard(
         head_seconds=10.0,
         write_seconds=60.0,
         max_connections=10_000,
-        refuse=lambda code, _: b"HTTP/1.1 %d \r\nconnection: close\r\ncontent-length: 0\r\n\r\n" % code.status,
+        refuse=_without_words,
         is_draining=lambda: False,
     )
     server = _server(app, guard)
@@ -245,4 +336,18 @@ def run_demo(
         runner.run(main())
 
 
-__all__ = ["PortTaken", "Stop", "bind", "run", "run_demo", "run_sandbox", "serve", "serve_app"]
+__all__ = [
+    "PortTaken",
+    "Stop",
+    "Supervisor",
+    "bind",
+    "own_command",
+    "run",
+    "run_demo",
+    "run_sandbox",
+    "run_supervised",
+    "run_worker",
+    "serve",
+    "serve_app",
+    "worker_sockets",
+]

@@ -32,18 +32,30 @@ TARGET_LIMIT_BYTES = 8 * 1024
 TRAILER_LIMIT_FIELDS = 16
 TRAILER_LIMIT_BYTES = 8 * 1024
 
-# After an answer to a request that was not read to its end: how long, and how much, is read and thrown away, so that
-# the kernel's reset does not destroy the answer on its way (RFC 9112 section 9.6).
+# What chunk sizes and extensions may take beside the chunks, over a credit for each: thousands of leading zeros and
+# extensions without end say nothing (CVE-2023-39326).
+CHUNK_OVERHEAD_LIMIT_BYTES = 16 * 1024
+CHUNK_CREDIT_BYTES = 16
+
+# After a connection's last answer: how long, and how much, is read and thrown away, so that the kernel's reset does not
+# destroy the answer on its way when the caller has said more (RFC 9112 section 9.6).
 LINGER_SECONDS = 2.0
 LINGER_LIMIT_BYTES = 1024 * 1024
 
 # SO_LINGER on, for no time at all: closing sends a reset.
 RESET = struct.pack("ii", 1, 0)
 
-METHOD = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,64} ")
+# A request line of HTTP whatever its method and version, and what may yet become one.
+REQUEST_LINE = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,64} [^ \r\n]+ HTTP/[0-9]\.[0-9]\r\n")
+REQUEST_LINE_BEGUN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,64}(?: [^\r\n]*\r?)?")
 ABSOLUTE = re.compile(rb"https?://([^/?#]*)", re.IGNORECASE)
 
 PHRASES = {int(status): status.phrase.encode() for status in HTTPStatus}
+# What llhttp says of a version that it does not know.
+INVALID_VERSION = ("Invalid HTTP version",)
+
+UNREADABLE = "The request is no HTTP that can be read in only one way."
+
 STATUS_LINES = {status: b"HTTP/1.1 %d %b\r\n" % (status, PHRASES.get(status, b"")) for status in range(200, 600)}
 WITHOUT_CONTENT = frozenset({204, 304})
 
@@ -78,7 +90,7 @@ class Cycle(RequestResponseCycle):
     """
 
     guard: Guard
-    end: Callable[[bool], None]
+    end: Callable[[], None]
     broken = False
     bare = False
     left: int | None = None
@@ -182,7 +194,7 @@ class Cycle(RequestResponseCycle):
         self.response_complete = True
         self.message_event.set()
         if not self.keep_alive:
-            self.end(self.more_body)
+            self.end()
         self.on_response()
 
 
@@ -194,8 +206,8 @@ class Protocol(HttpToolsProtocol):
     """
     uvicorn's protocol with the guards.
 
-    Mutable state besides uvicorn's: where in a message the parser is, how many bytes that part has, the timer of the
-    head, and whether anything more will be listened to.
+    Mutable state besides uvicorn's: where in a message the parser is, the head's bytes as they came, how many bytes
+    each part has, the timers, and whether anything more will be listened to.
     """
 
     guard: ClassVar[Guard]
@@ -204,12 +216,22 @@ class Protocol(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self._in_head = True
         self._head = bytearray()
+        # Whether the head has begun; whether it began with the bytes last received, and not in the middle of them.
+        self._begun = False
+        self._at_start = False
+        self._data = b""
         self._received = 0
+        # Whether the parser has refused a request line that must be whole before it is known why.
+        self._weighing = False
+        self._taken = 0
+        self._chunks = 0
+        self._overhead = 0
         self._trailers = 0
         self._trailer_bytes = 0
         self._deaf = False
         self._thrown_away = 0
         self._timer: asyncio.TimerHandle | None = None
+        self._lingering: asyncio.TimerHandle | None = None
 
     # The connection.
 
@@ -224,6 +246,8 @@ class Protocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the timers."""
         self._forget_head_timer()
+        if self._lingering is not None:
+            self._lingering.cancel()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -232,10 +256,14 @@ class Protocol(HttpToolsProtocol):
             self._throw_away(data)
             return
         self._unset_keepalive_if_required()
-        if self._in_head:
-            self._received += len(data)
-            if len(self._head) < TARGET_LIMIT_BYTES:
-                self._head += data[:TARGET_LIMIT_BYTES]
+        in_body = not self._in_head
+        if not in_body:
+            self._note_head(data)
+        if self._weighing:
+            self._weigh()
+            return
+        self._data = data
+        self._taken = self._chunks = 0
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -248,13 +276,32 @@ class Protocol(HttpToolsProtocol):
         else:
             if self._in_head and self._received > HEAD_LIMIT_BYTES:
                 self._refuse(*self._too_large())
+            elif in_body and not self._in_head:
+                self._weigh_chunks(len(data))
+
+    def _note_head(self, data: bytes) -> None:
+        if not self._begun:
+            self._head.clear()
+            self._at_start = True
+        self._received += len(data)
+        if len(self._head) < HEAD_LIMIT_BYTES:
+            self._head += data
+
+    def _weigh_chunks(self, length: int) -> None:
+        """Bound what came in the middle of a body and is none of it: sizes, extensions, trailers."""
+        self._overhead = max(0, self._overhead + length - self._taken - self._chunks * CHUNK_CREDIT_BYTES)
+        if self._overhead > CHUNK_OVERHEAD_LIMIT_BYTES:
+            self._break_off()
 
     # The parser's callbacks.
 
     def on_message_begin(self) -> None:
         """A head begins."""
         super().on_message_begin()
-        self._in_head = True
+        self._in_head = self._begun = True
+        if not self._at_start:
+            # It begins somewhere in what came last, behind another message.
+            self._head[:] = self._data
         self._trailers = self._trailer_bytes = 0
         if self._timer is None:
             self._await_head()
@@ -272,13 +319,15 @@ class Protocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Start the app on a whole head, or object to it."""
         self._forget_head_timer()
-        self._in_head = False
-        self._head.clear()
-        self._received = 0
+        self._in_head = self._begun = self._at_start = False
+        self._received = self._overhead = 0
         method = self.parser.get_method()
         if method == b"CONNECT":
             raise Objection(HouseCode.NOT_IMPLEMENTED, "The gateway is no tunnel.")
         version = self.parser.get_http_version()
+        if not self._is_http(method, version):
+            raise Objection(HouseCode.INVALID_REQUEST, UNREADABLE)
+        self._head.clear()
         scope: dict[str, Any] = self.scope  # type: ignore[assignment]
         scope["method"] = method.decode("ascii")
         scope["http_version"] = version
@@ -297,7 +346,7 @@ class Protocol(HttpToolsProtocol):
             on_response=self.on_response_complete,
         )
         cycle.guard = self.guard
-        cycle.end = self._end
+        cycle.end = self._linger
         before, self.cycle = self.cycle, cycle
         if before is None or before.response_complete:
             self._start_asgi_task(cycle, self.app)
@@ -305,6 +354,16 @@ class Protocol(HttpToolsProtocol):
             # One request of a connection at a time; the next ones wait unread.
             self.flow.pause_reading()
             self.pipeline.appendleft((cycle, self.app))
+
+    def _is_http(self, method: bytes, version: str) -> bool:
+        """
+        Whether the request line is one of HTTP as RFC 9112 section 3 writes it.
+
+        The parser reads RTSP and ICE as HTTP/1.0, several spaces as one, and a line without a version as HTTP/0.9.
+        """
+        line = b"%b %b HTTP/%b\r\n" % (method, self.url, version.encode("ascii"))
+        # A target too long to be kept here is the app's to refuse. A head behind another message began somewhere.
+        return self._head.startswith(line) or len(self.url) > TARGET_LIMIT_BYTES or line in self._head
 
     def _read_target(self, scope: dict[str, Any]) -> None:
         """The target as it was sent: an authority or a fragment does not vanish on the way to the app."""
@@ -329,6 +388,7 @@ class Protocol(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         """Hand the body on, and stop reading while nobody takes it."""
+        self._taken += len(body)
         cycle = self.cycle
         if cycle.response_complete:
             return
@@ -336,6 +396,10 @@ class Protocol(HttpToolsProtocol):
         if len(cycle.body) > HIGH_WATER_LIMIT:
             self.flow.pause_reading()
         cycle.message_event.set()
+
+    def on_chunk_header(self) -> None:
+        """A chunk begins, the last one included."""
+        self._chunks += 1
 
     def on_message_complete(self) -> None:
         """The request is whole."""
@@ -346,10 +410,9 @@ class Protocol(HttpToolsProtocol):
             cycle.message_event.set()
 
     def on_response_complete(self) -> None:
-        """An answer is out: read on, or wait for the next request's head."""
-        self._head.clear()
-        self._received = 0
-        super().on_response_complete()
+        """An answer is out: read on, or wait for the next request's head, unless it was the last."""
+        if self._lingering is None:
+            super().on_response_complete()
 
     # What is refused here.
 
@@ -357,25 +420,45 @@ class Protocol(HttpToolsProtocol):
         """Answer what the parser refused, unless an answer is in flight: nothing is ever injected into one."""
         cycle = self.cycle
         if cycle is not None and not cycle.response_complete:
-            cycle.keep_alive = False
-            self._deaf = True
-            if not self._in_head and isinstance(cycle, Cycle):
-                # The body of the very request that is being worked on cannot be read on.
-                cycle.broken = True
-                cycle.message_event.set()
+            self._break_off()
             return
         cause = error.__context__
         if isinstance(cause, Objection):
             self._refuse(cause.code, cause.detail)
-        elif isinstance(error, httptools.HttpParserInvalidMethodError) and METHOD.match(self._head.lstrip(b"\r\n")):
-            self._refuse(HouseCode.NOT_IMPLEMENTED, "The gateway does not speak this method.")
-        elif self._in_head and self._received > HEAD_LIMIT_BYTES:
+        elif self._received > HEAD_LIMIT_BYTES:
             self._refuse(*self._too_large())
+        elif isinstance(error, httptools.HttpParserInvalidMethodError) or error.args == INVALID_VERSION:
+            self._weigh()
         else:
-            self._refuse(HouseCode.INVALID_REQUEST, "The request is no HTTP that can be read in only one way.")
+            self._refuse(HouseCode.INVALID_REQUEST, UNREADABLE)
+
+    def _break_off(self) -> None:
+        """Read no further; whoever works on a request whose body is not whole learns that it never will be."""
+        self._deaf = True
+        cycle = self.cycle
+        if cycle is None or cycle.response_complete:
+            return
+        cycle.keep_alive = False
+        if not self._in_head and isinstance(cycle, Cycle):
+            cycle.broken = True
+            cycle.message_event.set()
+
+    def _weigh(self) -> None:
+        """
+        Say what is wrong with a request line that the parser refused: its method or version, or all of it.
+
+        The line must be whole for that; however it is cut into pieces, the answer is the same.
+        """
+        line, end, _ = bytes(self._head.lstrip(b"\r\n")).partition(b"\n")
+        if REQUEST_LINE.fullmatch(line + end):
+            self._refuse(HouseCode.NOT_IMPLEMENTED, "The gateway does not speak this method or version.")
+        elif end or len(line) > TARGET_LIMIT_BYTES or not REQUEST_LINE_BEGUN.fullmatch(line):
+            self._refuse(HouseCode.INVALID_REQUEST, UNREADABLE)
+        else:
+            self._weighing = True
 
     def _too_large(self) -> tuple[HouseCode, str]:
-        if b"\r\n" not in self._head:
+        if len(self.url) > TARGET_LIMIT_BYTES:
             return HouseCode.URI_TOO_LONG, f"The target is longer than {TARGET_LIMIT_BYTES:,} bytes."
         return HouseCode.HEADER_FIELDS_TOO_LARGE, "The request's head is too large."
 
@@ -411,20 +494,14 @@ class Protocol(HttpToolsProtocol):
 
     # The end.
 
-    def _end(self, unread: bool) -> None:  # noqa: FBT001  (its only argument)
-        """Close after an answer; `unread`: the caller is still sending."""
-        if unread or self._deaf:
-            self._linger()
-        else:
-            self.transport.close()
-
     def _linger(self) -> None:
-        """End our side, and read for a moment what the caller is still sending."""
+        """End our side, and read for a moment what the caller is still sending, or has sent ahead."""
         self._deaf = True
-        if self.transport.can_write_eof():
+        self.pipeline.clear()
+        if self.transport.can_write_eof() and not self.transport.is_closing():
             self.transport.write_eof()
             self.flow.resume_reading()
-            self.loop.call_later(LINGER_SECONDS, self.transport.close)
+            self._lingering = self.loop.call_later(LINGER_SECONDS, self.transport.close)
         else:
             self.transport.close()
 

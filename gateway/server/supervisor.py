@@ -1,0 +1,254 @@
+"""
+Several workers of one gateway: started, watched, replaced when they die, and spoken for on one admin port.
+
+The supervisor listens on both ports and hands the traffic socket to every worker; it serves no traffic itself. A worker
+is the same command in a process of its own, in a session of its own, so that a terminal's Ctrl-C reaches the supervisor
+alone. A worker whose supervisor is gone drains and ends.
+"""
+
+import asyncio
+import contextlib
+import itertools
+import logging
+import os
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from gateway import __version__, log
+from gateway.admin import create_admin
+from gateway.metrics import encoded, forget_worker, of_workers
+from gateway.reload import needs_restart, watch
+from gateway.settings import Settings, SettingsError
+
+from .control import Answer, Line
+
+# Where a worker finds its two sockets, and prometheus_client the folder that all workers write their metrics to.
+SOCKETS_VARIABLE = "ERRGATE_WORKER"
+METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+
+# Contract 4: `/-/healthy` fails when a worker has not answered for 5 s.
+SILENCE_LIMIT_SECONDS = 5.0
+
+# A worker that dies sooner than this after its start is not replaced at once, and not for ever.
+SHORT_LIFE_SECONDS = 2.0
+SHORT_LIVES_LIMIT = 5
+
+# How long a worker may take for an answer.
+ANSWER_SECONDS = 5.0
+
+
+class Worker:
+    """
+    One worker process.
+
+    Mutable state: when it was heard of last, whether it is ready, and the questions that it has not answered yet.
+    """
+
+    def __init__(self, process: asyncio.subprocess.Process, line: Line) -> None:
+        self.process = process
+        self.line = line
+        self.began_at = self.heard_at = time.monotonic()
+        self.ready = False
+        self._questions: dict[int, asyncio.Future[Answer]] = {}
+        self._numbers = itertools.count()
+
+    @property
+    def silent(self) -> bool:
+        """Whether it has not been heard of for too long."""
+        return time.monotonic() - self.heard_at > SILENCE_LIMIT_SECONDS
+
+    async def listen(self) -> None:
+        """Hear it out until it is gone."""
+        while (message := await self.line.hear()) is not None:
+            self.heard_at = time.monotonic()
+            self.ready = self.ready or "ready" in message
+            question = self._questions.pop(message.get("id", -1), None)
+            if question is not None and not question.done():
+                question.set_result(message)
+        for question in self._questions.values():
+            question.cancel()
+
+    async def ask(self, order: str) -> Answer | None:
+        """Its answer; None when it dies or takes too long."""
+        number = next(self._numbers)
+        question = self._questions[number] = asyncio.get_running_loop().create_future()
+        self.line.say(id=number, do=order)
+        done, _ = await asyncio.wait({question}, timeout=ANSWER_SECONDS)
+        self._questions.pop(number, None)
+        return question.result() if done and not question.cancelled() else None
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal, unless it is gone."""
+        with contextlib.suppress(ProcessLookupError):
+            self.process.send_signal(number)
+
+
+class Supervisor:
+    """
+    The workers of one gateway, and what an operator asks of them all.
+
+    Mutable state: the workers that live, the settings in force, and whether the gateway is stopping.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        reread: Callable[[Settings], Settings],
+        traffic: socket.socket,
+        command: Sequence[str],
+    ) -> None:
+        self.settings = settings
+        self._reread = reread
+        self._traffic = traffic
+        self._command = command
+        self._workers: list[Worker] = []
+        self._tending: set[asyncio.Task[None]] = set()
+        self._reloads: set[asyncio.Future[list[str]]] = set()
+        self._reloading = asyncio.Lock()
+        self._short_lives = 0
+        self.stopping = False
+        self.failed = asyncio.Event()
+        self.metrics_folder = tempfile.mkdtemp(prefix="errgate-metrics-")
+        self.admin = create_admin(self)
+
+    # The workers.
+
+    async def start(self) -> None:
+        """Start all workers, and wait until one is ready or none can be."""
+        for _ in range(self.settings.server.workers):
+            await self._start_one()
+        while not self.is_ready() and not self.failed.is_set():  # noqa: ASYNC110  (two ends, each a state of its own)
+            await asyncio.sleep(0.02)
+
+    async def _start_one(self) -> None:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            handed = (self._traffic.fileno(), theirs.fileno())
+            process = await asyncio.create_subprocess_exec(
+                *self._command,
+                pass_fds=handed,
+                start_new_session=True,
+                env={
+                    **os.environ,
+                    SOCKETS_VARIABLE: ",".join(map(str, handed)),
+                    METRICS_VARIABLE: self.metrics_folder,
+                },
+            )
+        worker = Worker(process, await Line.over(ours))
+        self._workers.append(worker)
+        tending = asyncio.create_task(self._tend(worker))
+        self._tending.add(tending)
+        tending.add_done_callback(self._tending.discard)
+
+    async def _tend(self, worker: Worker) -> None:
+        """Listen to a worker until it dies, then replace it."""
+        await worker.listen()
+        status = await worker.process.wait()
+        worker.line.close()
+        self._workers.remove(worker)
+        forget_worker(worker.process.pid, self.metrics_folder)
+        if self.stopping:
+            return
+        lived = time.monotonic() - worker.began_at
+        log.event(logging.ERROR, "worker died", pid=worker.process.pid, status=status, lived_seconds=round(lived, 3))
+        self._short_lives = self._short_lives + 1 if lived < SHORT_LIFE_SECONDS else 0
+        if self._short_lives >= SHORT_LIVES_LIMIT * self.settings.server.workers:
+            self.failed.set()
+            return
+        if self._short_lives:
+            await asyncio.sleep(1.0)
+        if not self.stopping:
+            await self._start_one()
+
+    async def stop(self, number: signal.Signals) -> None:
+        """End all workers by this signal, and wait until the last is gone."""
+        self.stopping = True
+        for worker in list(self._workers):
+            worker.signal(number)
+        if self._tending:
+            await asyncio.wait(self._tending)
+        shutil.rmtree(self.metrics_folder, ignore_errors=True)
+
+    def hurry(self) -> None:
+        """Ctrl-C again: running requests are not waited for any more."""
+        for worker in list(self._workers):
+            worker.signal(signal.SIGINT)
+
+    # What an operator asks.
+
+    def is_healthy(self) -> bool:
+        """Whether every worker has been heard of lately."""
+        return bool(self._workers) and not any(worker.silent for worker in self._workers)
+
+    def is_ready(self) -> bool:
+        """Whether one worker takes requests and none drains."""
+        return not self.stopping and any(worker.ready for worker in self._workers)
+
+    def exposition(self, accept: str) -> tuple[bytes, str]:
+        """The metrics of all workers together."""
+        return encoded(of_workers(self.metrics_folder), accept)
+
+    async def status(self) -> dict[str, object]:
+        """What each worker says of itself."""
+        answers = await asyncio.gather(*(worker.ask("status") for worker in self._workers))
+        workers = [
+            {"pid": worker.process.pid, "ready": worker.ready, **((answer or {}).get("status") or {"state": "silent"})}
+            for worker, answer in zip(self._workers, answers, strict=True)
+        ]
+        state = "draining" if self.stopping else "ready" if self.is_ready() else "not ready"
+        return {"version": __version__, "state": state, "warnings": list(self.settings.warnings), "workers": workers}
+
+    async def reread(self) -> list[str]:
+        """Have all workers take the settings of the file, or none."""
+        async with self._reloading:
+            try:
+                settings = self._reread(self.settings)
+                faults = needs_restart(self.settings, settings)
+            except SettingsError as error:
+                faults = list(error.faults)
+            workers = list(self._workers)
+            if not faults:
+                for answer in await asyncio.gather(*(worker.ask("prepare") for worker in workers)):
+                    faults += ["a worker did not answer; try again"] if answer is None else answer["faults"]
+            verdict = "abandon" if faults else "commit"
+            await asyncio.gather(*(worker.ask(verdict) for worker in workers))
+            if faults:
+                log.event(logging.ERROR, "settings not reloaded: the old ones stay in force", faults=faults)
+                return list(dict.fromkeys(faults))
+            self.settings = settings
+            return []
+
+    @property
+    def watched(self) -> frozenset[Path]:
+        """The files whose change calls for a reload."""
+        return self.settings.files
+
+    def reload(self) -> None:
+        """Reload, as a signal or a changed file asks for it."""
+        task = asyncio.ensure_future(self.reread())
+        self._reloads.add(task)
+        task.add_done_callback(self._reloads.discard)
+
+    async def watch_files(self) -> None:
+        """Reload whenever a watched file changes, until cancelled."""
+        await watch(self)
+
+
+def worker_sockets() -> tuple[socket.socket, socket.socket] | None:
+    """The traffic and the control socket, in a process that a supervisor started; None in any other."""
+    handed = os.environ.pop(SOCKETS_VARIABLE, None)
+    if handed is None:
+        return None
+    traffic, control = (socket.socket(fileno=int(number)) for number in handed.split(","))
+    return traffic, control
+
+
+def own_command() -> list[str]:
+    """The command that this process is, for a worker to be the same."""
+    return [sys.executable, "-m", "gateway", *sys.argv[1:]]
