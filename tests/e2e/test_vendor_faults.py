@@ -62,13 +62,7 @@ def gateway(vendor: RogueVendor, black_hole: int) -> Iterator[ThreadGateway]:
     common: dict[str, Any] = {
         "normalizer": "pixii",
         "credential": CREDENTIALS["pixii"],
-        "timeouts": {
-            "connect": "300ms",
-            "first_byte": "500ms",
-            "idle": "500ms",
-            "total": "900ms",
-            "max_duration": "2s",
-        },
+        "timeouts": {"connect": "300ms", "first_byte": "3s", "idle": "3s", "total": "4s"},
         "max_connections": 1,
     }
     short = {"connect": "300ms", "first_byte": "600ms", "idle": "600ms", "total": "1s", "max_duration": "2s"}
