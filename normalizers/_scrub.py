@@ -17,12 +17,20 @@ _WINDOW = 16 * 1024
 # The documented error objects are three levels deep.
 _DEEPEST = 16
 
-# Whatever looks like a key: of these vendors, of this gateway, of others. The lookbehind keeps "task-force" whole.
+
+def _word(regex: str, length: int) -> str:
+    """A word at its beginning: "task-force" holds no "sk-", but an escape of URLs or of JSON may stand before one."""
+    # Looking back from behind the word leaves the search its first letters to look for, which is ten times as fast.
+    befores = ("<![A-Za-z0-9]", "<=%[0-9A-Fa-f]{2}", r"<=\\[bfnrt]", r"<=\\u[0-9A-Fa-f]{4}")
+    return f"{regex}(?:{'|'.join(f'(?{before}.{{{length}}})' for before in befores)})"
+
+
+# Whatever looks like a key: of these vendors, of this gateway, of others.
 _KEY_SHAPE = re.compile(
-    r"""\b(?i:bearer)(?:\s|%20|\+)+[^\s"'<>,;]+"""
-    r"|(?:pk|pm)_(?:live|test)_[\w-]+"
+    _word("[Bb][Ee][Aa][Rr][Ee][Rr]", 6) + r"""(?:\s|%20|\+)+[^\s"'<>,;]+"""
+    r"|p[km]_(?:live|test)_[\w-]+"
     r"|(?:pkz|egk)_[\w-]+"
-    r"|(?<![A-Za-z0-9])sk-[\w-]{6,}"
+    "|" + _word("sk-", 3) + r"[\w-]{6,}"
 )
 # A shorter piece of base64 stands in too many texts by chance.
 _SHORTEST_PIECE = 8
