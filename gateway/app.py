@@ -84,7 +84,7 @@ class Gateway(Starlette):
 
     async def status(self) -> dict[str, object]:
         """What a person on call asks first."""
-        return status_of(self)
+        return status_of(self.runtime, draining=self.draining)
 
     def _observe(self) -> None:
         self.runtime.observe()

@@ -1,16 +1,11 @@
 """What a person on call asks first, as JSON: `/-/status`."""
 
-from typing import TYPE_CHECKING
-
 from . import __version__
-
-if TYPE_CHECKING:
-    from .app import Gateway
+from .lanes import Runtime
 
 
-def status_of(gateway: "Gateway") -> dict[str, object]:
+def status_of(runtime: Runtime, *, draining: bool) -> dict[str, object]:
     """What a person on call asks first, as JSON."""
-    runtime = gateway.runtime
     vendors: dict[str, object] = {}
     for lane in runtime.lanes.values():
         busy, idle, free = lane.upstream.connections()
@@ -22,7 +17,7 @@ def status_of(gateway: "Gateway") -> dict[str, object]:
         }
     return {
         "version": __version__,
-        "state": "draining" if gateway.draining else "ready",
+        "state": "draining" if draining else "ready",
         "requests_in_flight": runtime.in_flight,
         "warnings": list(runtime.settings.warnings),
         "vendors": vendors,

@@ -2,11 +2,9 @@
 
 import logging
 import socket
-from dataclasses import dataclass
 from pathlib import Path
 
 import click
-from pydantic import ValidationError
 
 from gateway import log
 from gateway.app import create_app
@@ -21,10 +19,8 @@ from gateway.server import (
     run_worker,
     worker_sockets,
 )
-from gateway.settings import Settings, SettingsError, load
-from gateway.settings.checks import check
-from gateway.settings.faults import dotted
-from gateway.settings.server import Server
+from gateway.settings import Settings, load
+from gateway.settings.instead import Instead
 
 from .say import Stop
 from .settings_file import choose, config_option, refusing
@@ -90,37 +86,3 @@ def url(listener: socket.socket) -> str:
     """Where a socket listens, as a URL."""
     host, port = listener.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-@dataclass(frozen=True, slots=True)
-class Instead:
-    """What the command line says instead of the settings file; None: nothing."""
-
-    host: str | None
-    port: int | None
-    admin_port: int | None
-    workers: int | None
-
-    def of(self, settings: Settings) -> Settings:
-        """The settings as if the file had said it; raises `SettingsError` where the same checks then refuse them."""
-        said = {"host": self.host, "port": self.port, "workers": self.workers}
-        said = {key: value for key, value in said.items() if value is not None}
-        admin = {} if self.admin_port is None else {"port": self.admin_port}
-        if not said and not admin:
-            return settings
-        try:
-            valid = Server.model_validate({**said, "admin": admin})
-        except ValidationError as wrong:
-            raise SettingsError(
-                f"errgate serve: --{e['loc'][0]}: {e['ctx']['error']}" for e in wrong.errors()
-            ) from None
-        server = settings.server.model_copy(
-            update={
-                **{key: getattr(valid, key) for key in said},
-                "admin": settings.server.admin.model_copy(update=admin),
-            }
-        )
-        changed = settings.model_copy(update={"server": server})
-        if faults := list(check(changed)):
-            raise SettingsError(f"errgate serve: {dotted(fault.path)}: {fault.text}" for fault in faults)
-        return changed
