@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 from itertools import islice
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from ._delay import retry_after, seconds
 from ._problem import FieldError
@@ -15,8 +15,9 @@ CODE_LIMIT = 128
 ERRORS_LIMIT = 50
 # A vendor request id longer than a code is none.
 _ID_LIMIT = CODE_LIMIT
-# No form has deeper fields; it bounds the work on hostile ones.
+# No form has deeper fields or longer names; both bound the work on hostile ones.
 _STEPS_LIMIT = 32
+_POINTER_LIMIT = 1_024
 # What RFC 3986 lets stand in a fragment, but for "/", which separates the steps.
 _FRAGMENT = "~!$&'()*+,;=:@?"
 
@@ -109,21 +110,27 @@ def _fields(value: object, places: FieldPlaces) -> Iterator[FieldError]:
 
 def _pointer(place: object) -> str | None:
     """The URI fragment of a JSON Pointer to a field that is named "age", "a.0.b", "a[0].b", "#/a/0/b" or in a list."""
-    match place:
-        case str() if (plain := place.removeprefix("#")).startswith("/"):
-            steps = [step.replace("~1", "/").replace("~0", "~") for step in plain[1:].split("/")]
-        case str():
-            steps = [step for step in re.split(r"[.\[\]]+", place.strip()) if step not in {"", "$"}]
-        case list():
-            steps = [str(step) for step in place[:_STEPS_LIMIT] if isinstance(step, str | int)]
-            # FastAPI's first step says where the field came from.
-            if steps and steps[0] == "body":
-                return _fragment(steps[1:])
-        case _:
-            return None
+    if isinstance(place, str):
+        steps = _steps(place.strip()[:_POINTER_LIMIT])
+    elif isinstance(place, list):
+        steps = [str(step) for step in place[: _STEPS_LIMIT + 2] if isinstance(step, str | int)]
+        # FastAPI's first step says where the field came from; alone it is the body as a whole.
+        if steps[:1] == ["body"]:
+            return _fragment(steps[1:])
+    else:
+        return None
     return _fragment(steps) if steps else None
 
 
-def _fragment(steps: list[str]) -> str:
-    escaped = (step.replace("~", "~0").replace("/", "~1") for step in steps[:_STEPS_LIMIT])
-    return "#" + "".join("/" + quote(step, safe=_FRAGMENT, errors="replace") for step in escaped)
+def _steps(name: str) -> list[str]:
+    plain = unquote(name[1:]) if name.startswith("#") else name
+    if plain.startswith("/"):
+        return [step.replace("~1", "/").replace("~0", "~") for step in plain[1:].split("/")]
+    return [step for step in re.split(r"[.\[\]]+", plain) if step not in {"", "$"}]
+
+
+def _fragment(steps: list[str]) -> str | None:
+    """The steps, escaped for the pointer and for the URI. Half a pointer points elsewhere, so a long one is none."""
+    escaped = (quote(step.replace("~", "~0").replace("/", "~1"), _FRAGMENT, errors="replace") for step in steps)
+    fragment = "#" + "".join(f"/{step}" for step in escaped) if len(steps) <= _STEPS_LIMIT else ""
+    return fragment if 0 < len(fragment) <= _POINTER_LIMIT else None

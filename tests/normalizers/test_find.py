@@ -63,6 +63,8 @@ def problem_of(fields: object, **body: object) -> Problem:
         ({"größe": "bad", "two words": "bad"}, [("bad", "#/gr%C3%B6%C3%9Fe"), ("bad", "#/two%20words")]),
         ({"\ud800": "bad"}, [("bad", "#/?")]),
         ([{"pointer": "/a~1b", "message": "bad"}], [("bad", "#/a~1b")]),
+        ([{"pointer": "#/two%20words", "message": "bad"}], [("bad", "#/two%20words")]),
+        ([{"pointer": "/" + "/x" * 31, "message": "bad"}], [("bad", "#/" + "/x" * 31)]),
         ([["nested"], 5, None, {}, " ", True], []),
         ({}, []),
         ([], []),
@@ -94,11 +96,12 @@ def test_at_most_fifty() -> None:
     assert len(problem_of(by_field).errors) == 50
 
 
-def test_endless_path() -> None:
-    """A field's path is cut, not followed to its end."""
-    problem = problem_of([{"field": "a." * 50_000, "message": "bad"}])
+@pytest.mark.parametrize("path", ["a." * 50_000, ["a"] * 50_000, "é" * 1_000], ids=["dots", "list", "name"])
+def test_endless_path(path: object) -> None:
+    """Where a field is cannot be told by half of its path."""
+    problem = problem_of([{"field": path, "message": "bad"}])
 
-    assert problem.errors == (FieldError("bad", "#" + "/a" * 32),)
+    assert problem.errors == (FieldError("bad"),)
 
 
 def test_errors_are_for_callers() -> None:
