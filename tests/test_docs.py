@@ -104,9 +104,6 @@ NOT_YET = {
     "limits": "vendors: {pixii: {base_url: https://api.pixii.ai, limits: [{requests: 1, per: minute}]}}",
     "on_vendor_limit: hold": "vendors: {pixii: {base_url: https://api.pixii.ai, on_vendor_limit: hold}}",
     "limit_store": "vendors: {pixii: {base_url: https://api.pixii.ai}}\nlimit_store: {url: redis://localhost}",
-    "retries.max": "vendors: {pixii: {base_url: https://api.pixii.ai, retries: {max: 1}}}",
-    "breaker": "vendors: {pixii: {base_url: https://api.pixii.ai, breaker: {failures: 5, open_for: 30s}}}",
-    "workers": "vendors: {pixii: {base_url: https://api.pixii.ai}}\nserver: {workers: 2}",
     "engine: http1": "vendors: {pixii: {base_url: https://api.pixii.ai, engine: http1}}",
 }
 

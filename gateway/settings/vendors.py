@@ -53,7 +53,7 @@ class Timeouts(Model):
 class Retries(Model):
     """`retries`: sending again what was certainly not sent, or is idempotent."""
 
-    max: Annotated[int, Field(ge=0, le=10), NUMBER] = 0
+    max: Annotated[int, Field(ge=0, le=10), NUMBER] = 1
     """How many times a request may be sent again."""
     budget: Share = 0.1
     """The share of the vendor's requests that may be retries, beside one a second."""

@@ -156,7 +156,6 @@ def test_serve_with_faults(config: Path) -> None:
     [
         (["--host", "a b"], 'errgate serve: --host: "a b" is no host'),
         (["--host", "0.0.0.0"], "errgate serve: callers: is missing while server.host is 0.0.0.0"),
-        (["--workers", "2"], "errgate serve: server.workers: is not available yet"),
         (["--port", "7001", "--admin-port", "7001"], "errgate serve: server.admin.port: is 7001"),
     ],
 )
@@ -177,9 +176,10 @@ def test_override() -> None:
     """What the command line says stands instead of the file; everything else stays."""
     settings = loads(SETTINGS)
 
-    changed = Instead("::1", 7001, 7002, 1).of(settings)
+    changed = Instead("::1", 7001, 7002, 2).of(settings)
 
     assert (changed.server.host, changed.server.port, changed.server.admin.port) == ("::1", 7001, 7002)
+    assert changed.server.workers == 2
     assert changed.server.admin.token == settings.server.admin.token
     assert changed.server.shutdown == settings.server.shutdown
     assert changed.vendors is settings.vendors
@@ -195,8 +195,8 @@ def test_nothing_instead() -> None:
 
 def test_override_raises() -> None:
     """A refused option is a fault of the settings, so that a reload can tell it."""
-    with pytest.raises(SettingsError, match="workers"):
-        Instead(None, None, None, 2).of(loads(SETTINGS))
+    with pytest.raises(SettingsError, match="port"):
+        Instead(None, 7001, 7001, None).of(loads(SETTINGS))
 
 
 @pytest.mark.parametrize("option", ["--port", "--admin-port"])
