@@ -19,9 +19,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from gateway.cli import main
-from gateway.cli.serve import Instead, url
+from gateway.cli.serve import url
 from gateway.sandbox import EXAMPLES
 from gateway.settings import SettingsError, loads
+from gateway.settings.instead import Instead
 from normalizers import problem_schema
 
 SETTINGS = """\

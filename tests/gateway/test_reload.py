@@ -28,7 +28,7 @@ async def seen_changes(path: Path, change: str) -> int:
     app = Watched(path)
     watching = asyncio.create_task(watch(app, interval=0.01))
     await asyncio.sleep(0.03)
-    path.write_text(change)
+    await asyncio.to_thread(path.write_text, change)
     await asyncio.sleep(0.1)
     watching.cancel()
     return app.reloads
