@@ -9,7 +9,8 @@ A vendor from a mapping, as the settings have it under `normalizer` (contract 3)
     routes                                           [{name, methods, path, job, refused, timeouts}]
     errors_in_success                                [{route, at, equals} or {route, at, statuses: true}]
 
-The settings check shapes and name every fault in one run; the checks here are for a package that calls this itself.
+One small reader per part; together they mirror `_vendor`. The settings check shapes and name every fault in one run;
+the checks here are for a package that calls this itself.
 """
 
 import re

@@ -2,7 +2,8 @@
 The one algorithm: from a vendor's reply to a problem (contract 7).
 
 The vendor's code decides, else its patterns, else the status: by the vendor's own row, the general one, its class.
-What a body says beyond that changes nothing, and no body can make it fail.
+What a body says beyond that changes nothing, and no body can make it fail. The table of statuses is a fifth of this
+file and one of the steps.
 """
 
 from collections.abc import Callable

@@ -2,6 +2,7 @@
 The problem: one failure as a caller reads it (RFC 9457), and the JSON Schema of that envelope.
 
 The text in a problem is safe already; whoever builds one from a vendor's words has cleaned, cut and scrubbed them.
+The schema is the longer half of this file; it stays beside the members that it describes.
 """
 
 import json
