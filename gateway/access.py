@@ -54,7 +54,7 @@ class Access:
         metrics, call = self.metrics, self.call
         metrics.request(self.route, self.method, self.status, outcome)
         metrics.caller(self.caller, outcome)
-        metrics.duration(self.route, now - self.began_at)
+        metrics.duration(self.route, now - self.began_at, self.trace_id)
         vendor_seconds = None
         if call is not None and call.sent_at is not None:
             vendor_seconds = (call.head_at or now) - call.sent_at
