@@ -115,8 +115,9 @@ class Cycle(RequestResponseCycle):
         if self.broken and message["type"] == "http.request":
             message["more_body"] = True
             message["broken"] = not message["body"]
-            # Nothing else will wake the next call.
-            self.message_event.set()
+            if message["body"]:
+                # Nothing else will wake the next call, which says that this was all; the one after it waits.
+                self.message_event.set()
         return message
 
     async def send(self, message: Any) -> None:  # noqa: ANN401  (uvicorn's type is private)
@@ -439,7 +440,7 @@ class Protocol(HttpToolsProtocol):
         if cycle is None or cycle.response_complete:
             return
         cycle.keep_alive = False
-        if not self._in_head and isinstance(cycle, Cycle):
+        if cycle.more_body and isinstance(cycle, Cycle):
             cycle.broken = True
             cycle.message_event.set()
 

@@ -7,7 +7,7 @@ import pytest
 from tests.e2e.harness.client import chunked
 from tests.e2e.harness.gateway import ThreadGateway
 from tests.e2e.harness.house import check_problem
-from tests.e2e.harness.vendor import RogueVendor
+from tests.e2e.harness.vendor import RogueVendor, pause, reply, send
 from tests.e2e.wire.conftest import CLEAN
 from tests.e2e.wire.talk import SPLITS, Speech, Split, converse
 
@@ -36,6 +36,35 @@ def test_request_line_of_another_protocol(
     # While the answer before it is on its way nothing is injected: the connection just ends behind it.
     assert talk.statuses in ({(200,), (200, 400)} if before else {(400,)})
     assert [request.target for request in vendor.requests] == [b"/base/clean"] * bool(before)
+
+
+BEHIND = {
+    "connect": b"CONNECT a:443 HTTP/1.1\r\nHost: a\r\n\r\n",
+    "fragment": b"GET /x#y HTTP/1.1\r\nHost: a\r\n\r\n",
+    "no-slash": b"GET * HTTP/1.1\r\nHost: a\r\n\r\n",
+    "garbage": b"\x00\x01\x02",
+    "two-hosts": b"GET /x HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("behind", BEHIND.values(), ids=BEHIND)
+def test_refused_behind_an_answer_in_flight(gateway: ThreadGateway, vendor: RogueVendor, behind: bytes) -> None:
+    """What is refused while an answer is in flight neither hurts that answer nor keeps the gateway busy (W-056)."""
+    gateway.uncounted = True
+    vendor.script(pause(0.1), send(reply(200, b"slow")))
+
+    with gateway.connect() as client:
+        client.send(CLEAN + behind)
+        began = time.monotonic()
+        assert gateway.ask_admin("/-/healthy").status == 200
+        assert time.monotonic() - began < 1.0
+
+        talk = client.converse()
+
+    assert talk.responses[0].body == b"slow"
+    assert [response.status for response in talk.responses[1:]] in ([], [400])
+    assert talk.closed_by_peer
+    assert len(vendor.requests) == 1
 
 
 NOT_SPOKEN = {
