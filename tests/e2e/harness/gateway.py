@@ -173,20 +173,17 @@ class ThreadGateway(Asking):
         if self.failure is not None:
             raise self.failure
 
-    def glance(self) -> metrics.Scrape:
-        """The few metrics that the oracle asks for, past the port: it asks after every test."""
+    def glance(self) -> tuple[metrics.Scrape, int]:
+        """The few metrics that the oracle asks for after every test, past the port, and how many tasks there are."""
+
+        async def look() -> tuple[metrics.Scrape, int]:
+            self.app.runtime.observe()
+            return metrics.parse(generate_latest(registry).decode()), len(asyncio.all_tasks()) - 1
+
         registry = self.app.metrics.registry.restricted_registry(
             ["errgate_requests_total", "errgate_requests_in_flight", "errgate_vendor_connections"]
         )
-        return metrics.parse(generate_latest(registry).decode())
-
-    def tasks(self) -> int:
-        """How many tasks its event loop has."""
-
-        async def count() -> int:
-            return len(asyncio.all_tasks()) - 1
-
-        return asyncio.run_coroutine_threadsafe(count(), self.loop).result(PATIENCE)
+        return asyncio.run_coroutine_threadsafe(look(), self.loop).result(PATIENCE)
 
 
 class ProcessGateway(Asking):

@@ -57,7 +57,7 @@ def counted(scrape: Scrape) -> float:
 def leaving_no_trace(gateway: ThreadGateway, vendor: RogueVendor, clean: bytes) -> Iterator[None]:
     """Hold a test to the leak oracle and the metric oracle; `clean` is a request that a well vendor answers."""
     if gateway.last is None:
-        gateway.last, gateway.idle_tasks, gateway.others = gateway.glance(), gateway.tasks(), len(sockets())
+        (gateway.last, gateway.idle_tasks), gateway.others = gateway.glance(), len(sockets())
     before = counted(gateway.last)
     asked, gateway.uncounted = gateway.asked, False
 
@@ -80,10 +80,11 @@ def remains(gateway: ThreadGateway, vendor: RogueVendor, before: float, asked: i
 
     Idle pooled connections may stay, on both sides.
     """
-    gateway.last = scrape = gateway.glance()
+    scrape, tasks = gateway.glance()
+    gateway.last = scrape
     found = [f"{number:.0f} {what}" for what, number in busy(scrape).items()]
-    if gateway.tasks() > gateway.idle_tasks:
-        found.append(f"{gateway.tasks() - gateway.idle_tasks} tasks")
+    if tasks > gateway.idle_tasks:
+        found.append(f"{tasks - gateway.idle_tasks} tasks")
     idle = scrape.sum("errgate_vendor_connections", state="idle") + vendor.open
     if len(held := sockets()) > gateway.others + idle:
         found.append(f"{len(held)} sockets, {gateway.others} before and {idle:.0f} idle: {held}")
