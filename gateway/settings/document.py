@@ -62,11 +62,13 @@ class Document:
     # Keys whose value is not known, so that nothing more can be said of them.
     broken: list[KeyPath] = field(default_factory=list)
 
-    def place(self, path: KeyPath) -> Place:
-        """Where a key stands; of one that is missing, where the mapping stands that should have it."""
-        while path and path not in self.places:
-            path = path[:-1]
-        return self.places.get(path, START)
+    def place(self, path: KeyPath, *about: KeyPath) -> Place:
+        """Where a key stands; of one that is missing the mapping that should have it, or else what it is about."""
+        for each in (path, *about):
+            for length in range(len(each), 0, -1):
+                if each[:length] in self.places:
+                    return self.places[each[:length]]
+        return START
 
     def spelled(self, path: KeyPath) -> KeyPath:
         """Write a path as the file does, which may have one value where a list is meant."""

@@ -80,5 +80,6 @@ def _settings(text: str, name: str, file: Path | None, environ: Mapping[str, str
 
 def _lines(faults: Iterable[Fault], document: Document, name: str) -> list[str]:
     """Write each fault as `file:line: key: text`, in the order of the file."""
-    placed = sorted(((fault.place or document.place(fault.path), fault) for fault in faults), key=lambda pair: pair[0])
+    placed = [(fault.place or document.place(fault.path, *fault.about), fault) for fault in faults]
+    placed.sort(key=lambda pair: pair[0])
     return [printable(f"{name}:{line}: {dotted(fault.path) or 'file'}: {fault.text}") for (line, _), fault in placed]

@@ -14,6 +14,8 @@ from pydantic import PlainSerializer, PlainValidator, SecretStr, WithJsonSchema
 from .values import SecretUrl, matching, shown, text
 
 HOST = re.compile(r"(?=.{1,253}$)[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_.])?")
+AUTHORITY = re.compile(r"(?P<host>\[[^\]]*\]|[^\[\]:]*)(?::(?P<port>[0-9]{1,5}))?")
+PORTS = 1 << 16
 TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")
 VISIBLE = re.compile(r"[\x21-\x7e]+")
 VALUE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e\t]*[\x21-\x7e])?")
@@ -48,22 +50,16 @@ def _host(value: str) -> str:
         raise ValueError(f"{shown(value)} is no host; write an address or a name, no scheme, port or path") from None
 
 
-def _port(value: str) -> bool:
-    return value.isascii() and value.isdecimal() and 0 < int(value[:6]) < 1 << 16
-
-
 def _authority(value: str) -> str:
-    host, colon, port = value.rpartition(":") if re.search(r":[0-9]*$", value) else (value, "", "")
-    if value.endswith("]"):
-        host, colon, port = value, "", ""
-    bracketed = host.startswith("[") and host.endswith("]")
+    found = AUTHORITY.fullmatch(value)
     try:
-        known = _host(host) if bracketed or ":" not in host else ""
+        host = _host(found["host"]) if found and 0 < int(found["port"] or 1) < PORTS else ""
     except ValueError:
-        known = ""
-    if not known or (colon and not _port(port)):
+        host = ""
+    bracketed = ":" in host
+    if not found or not host or bracketed != value.startswith("["):
         raise ValueError(f"{shown(value)} is no authority; write host or host:port, as a Host header does")
-    return (f"[{known}]" if bracketed else known) + colon + port
+    return (f"[{host}]" if bracketed else host) + (f":{found['port']}" if found["port"] else "")
 
 
 def _split(value: str, schemes: tuple[str, ...]) -> SplitResult:

@@ -97,7 +97,7 @@ def _errors_in_success(path: KeyPath, vendor: VendorSettings, known: Known) -> I
         here: KeyPath = (*path, "normalizer", "errors_in_success", index)
         if rule.route not in known.routes:
             yield unknown_route((*here, "route"), rule.route, known)
-        if rule.statuses == ("equals" in rule.model_fields_set):
+        if rule.statuses == (rule.equals is not None):
             yield Fault(
                 here,
                 "must have either `equals` or `statuses: true`",
