@@ -22,14 +22,19 @@ def raw_deflate(body: bytes) -> bytes:
     return compressor.compress(body) + compressor.flush()
 
 
+def gzipped(body: bytes) -> bytes:
+    """A gzip member without the time of day, which would get into the tests' names."""
+    return gzip.compress(body, mtime=0)
+
+
 def zstd(body: bytes) -> bytes:
     """One zstd frame."""
     return zstandard.ZstdCompressor().compress(body)
 
 
 ENCODERS: dict[str, Callable[[bytes], bytes]] = {
-    "gzip": gzip.compress,
-    "x-gzip": gzip.compress,
+    "gzip": gzipped,
+    "x-gzip": gzipped,
     "deflate": zlib.compress,
     "br": brotli.compress,
     "zstd": zstd,
@@ -97,7 +102,7 @@ def test_an_empty_body_is_empty_in_every_coding(coding: str) -> None:
     assert decode(ENCODERS[coding](b""), f"gzip, {coding}") == b""
 
 
-@pytest.mark.parametrize(("coding", "encode"), [("gzip", gzip.compress), ("zstd", zstd)])
+@pytest.mark.parametrize(("coding", "encode"), [("gzip", gzipped), ("zstd", zstd)])
 def test_all_members_count(coding: str, encode: Callable[[bytes], bytes]) -> None:
     """W-101: several members are one body, within one limit; an endless chain is none."""
     members = encode(BODY) + encode(b"") + encode(BODY)
