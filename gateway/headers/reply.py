@@ -42,6 +42,9 @@ _HTTP_DATE = re.compile(
     rb"|[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \d{4}"
 )
 
+# 19 digits are the most that a signed 64-bit reader takes: a longer one is no length to the caller.
+_LENGTH = re.compile(rb"[0-9]{1,19}")
+
 # RFC 9110 sections 15.3.5 and 15.4.5: no content follows, so no framing either (W-049).
 _WITHOUT_CONTENT = frozenset({204, 304})
 
@@ -102,7 +105,7 @@ class ToCaller:
         if status not in _WITHOUT_CONTENT:
             lengths = noted.get(b"content-length", ())
             # Of two framings the length is the one that lies (RFC 9112 section 6.3, W-047).
-            if lengths and lengths[0].isdigit() and b"transfer-encoding" not in noted:
+            if lengths and _LENGTH.fullmatch(lengths[0]) and b"transfer-encoding" not in noted:
                 passing.append((b"content-length", lengths[0]))
                 streamed = any(value[:17].lower() == b"text/event-stream" for value in types)
             else:
