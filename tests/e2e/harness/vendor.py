@@ -10,6 +10,7 @@ import hashlib
 import json
 import select
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -124,12 +125,11 @@ def endless(data: bytes, every: float = 0.0) -> Step:
 
 
 class RogueVendor:
-    """A listener on a free loopback port. What it answers is set by `reply`, `script` or `answer`."""
+    """A listener on a free loopback port, over TLS with a `context`; `reply`, `script` or `answer` set its answers."""
 
-    def __init__(self, *, receive_buffer: int | None = None) -> None:
+    def __init__(self, context: ssl.SSLContext | None = None) -> None:
+        self.context = context
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
-        if receive_buffer:
-            self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.port: int = self.listener.getsockname()[1]
         self.released = threading.Event()
         self.lock = threading.Lock()
@@ -247,6 +247,8 @@ class RogueVendor:
 
     def _serve(self, wire: Wire) -> None:
         try:
+            if self.context is not None:
+                wire.sock = wire.stream.sock = self.context.wrap_socket(wire.sock, server_side=True)
             for step in self.greet:
                 step(wire)
             while True:
