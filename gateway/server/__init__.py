@@ -11,6 +11,7 @@ import contextlib
 import errno
 import logging
 import os
+import resource
 import signal
 import socket
 from collections.abc import Callable, Generator
@@ -56,6 +57,17 @@ def bind(host: str, port: int, *, option: str = "--port") -> socket.socket:
         mend = f"choose another port with {option}" if taken else "choose an address of this machine with --host"
         message = f"cannot listen on {host} port {port}: {reason}; {mend}"
         raise PortTaken(message) from error
+
+
+def allow_descriptors() -> None:
+    """
+    Raise the soft limit of open files to the hard one, as Go's runtime does.
+
+    The soft limit is 1,024 for the sake of `select`, which nothing here uses; `max_connections` is ten times that.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 class Server(uvicorn.Server):
@@ -199,6 +211,7 @@ def run(app: Gateway, traffic: socket.socket, admin: socket.socket, *, ready: Ca
         stop.listen(app.reload)
         await serve(app, traffic, admin, stop=stop, ready=ready)
 
+    allow_descriptors()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(main())
 
@@ -236,6 +249,7 @@ def run_worker(app: Gateway, traffic: socket.socket, control: socket.socket) -> 
             for task in tasks:
                 task.cancel()
 
+    allow_descriptors()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(main())
 
@@ -271,6 +285,7 @@ def run_supervised(supervisor: Supervisor, admin: socket.socket, *, ready: Calla
             await asyncio.gather(serving, return_exceptions=True)
         return not supervisor.failed.is_set()
 
+    allow_descriptors()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(main())
 
@@ -308,6 +323,7 @@ def run_sandbox(app: ASGIApp, listener: socket.socket, *, ready: Callable[[], No
             ready()
         await serve_app(app, listener, stop.asked)
 
+    allow_descriptors()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(main())
 
@@ -332,6 +348,7 @@ def run_demo(
             ended.set()
             await vendors
 
+    allow_descriptors()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(main())
 
