@@ -4,7 +4,7 @@ from .faults import SettingsError
 from .limits import LimitSettings
 from .load import load, loads
 from .models import CallerSettings, Settings
-from .normalizer import RouteSettings
+from .routes import RouteSettings
 from .schema import schema
 from .vendors import Credential, Timeouts, VendorSettings
 

@@ -99,23 +99,18 @@ def _route_names(path: KeyPath, names: Sequence[str]) -> Iterator[Fault]:
 
 
 def _hosts(settings: Settings) -> Iterator[Fault]:
-    seen: list[tuple[str, KeyPath]] = []
+    seen: dict[str, list[tuple[str, KeyPath]]] = {}
     lists: list[tuple[KeyPath, Sequence[str]]] = [(("server", "hosts"), settings.server.hosts)]
     lists += [(("vendors", name, "hosts"), vendor.hosts) for name, vendor in settings.vendors.items()]
     for path, hosts in lists:
         for index, host in enumerate(hosts):
-            here: KeyPath = (*path, index)
-            for other, there in seen:
-                if _overlap(host, other):
+            name, here = re.sub(r":[0-9]+$", "", host), (*path, index)
+            for other, there in seen.setdefault(name, []):
+                # One without a port stands for every port.
+                if host == other or name in {host, other}:
                     owner = "server.hosts" if there[0] == "server" else f"vendors.{there[1]}.hosts"
                     yield Fault(here, f'"{host}" is already in {owner}; keep it in one place', about=(there,))
-            seen.append((host, here))
-
-
-def _overlap(one: str, other: str) -> bool:
-    """Whether two authorities can be the same; one without a port stands for every port."""
-    names = [re.sub(r":[0-9]+$", "", each) for each in (one, other)]
-    return one == other or (names[0] == names[1] and (one in names or other in names))
+            seen[name].append((host, here))
 
 
 def _callers(settings: Settings) -> Iterator[Fault]:

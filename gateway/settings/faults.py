@@ -4,7 +4,7 @@ What is wrong with a settings file: one line per fault, in the order of the file
     errgate.yaml:12: vendors.pixii.timeout: unknown key; did you mean "timeouts"?
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from typing import Self, TypeAlias
 
@@ -37,9 +37,9 @@ class Fault:
         """Give the same fault with its paths as the file spells them."""
         return replace(self, path=spell(self.path), about=tuple(map(spell, self.about)))
 
-    def explained_by(self, broken: Iterable[KeyPath]) -> bool:
+    def explained_by(self, broken: Collection[KeyPath]) -> bool:
         """Whether another fault, at or above a key that this one is about, explains it."""
-        return any(path[: len(other)] == other for other in broken for path in (self.path, *self.about))
+        return any(path[:length] in broken for path in (self.path, *self.about) for length in range(len(path) + 1))
 
 
 def dotted(path: KeyPath) -> str:

@@ -4,8 +4,8 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field
 
-from .places import Method, Name, StoreUrl
-from .values import NUMBER, Duration, DurationOrZero, File, Many, Model, SecretUrl
+from .places import Method, Name, SecretUrl, StoreUrl
+from .values import NUMBER, Duration, DurationOrZero, File, Many, Model
 
 Count: TypeAlias = Annotated[int, Field(ge=1, le=1_000_000_000), NUMBER]
 

@@ -51,7 +51,7 @@ def _settings(text: str, name: str, file: Path | None, environ: Mapping[str, str
     directory = (file or Path(name).absolute()).parent
     sources = Sources(environ, directory, old.contents if old else {})
     faults = list(document.faults)
-    broken = list(document.broken)
+    broken = set(document.broken)
 
     def add(found: Iterable[Fault]) -> None:
         spelled = (fault.spelled(document.spelled) for fault in found)
@@ -59,15 +59,15 @@ def _settings(text: str, name: str, file: Path | None, environ: Mapping[str, str
 
     data, unfilled = sources.fill(document.data)
     add(unfilled)
-    broken += [fault.path for fault in unfilled]
+    broken |= {fault.path for fault in unfilled}
 
     settings, misshapen, about = validate(data, directory)
     add(misshapen)
-    broken += about
+    broken |= about
 
     unresolved = resolve(settings)
     add(unresolved)
-    broken += [fault.path for fault in unresolved]
+    broken |= {fault.path for fault in unresolved}
 
     add(check(settings))
     faults = faults or describe_all(settings)

@@ -11,7 +11,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from pydantic import PlainSerializer, PlainValidator, SecretStr, WithJsonSchema
 
-from .values import SecretUrl, matching, shown, text
+from .values import matching, shown, text
 
 HOST = re.compile(r"(?=.{1,253}$)[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_.])?")
 AUTHORITY = re.compile(r"(?P<host>\[[^\]]*\]|[^\[\]:]*)(?::(?P<port>[0-9]{1,5}))?")
@@ -29,6 +29,20 @@ FRAMING = frozenset({
     "proxy-authorization", "proxy-connection", "range", "te", "trailer", "transfer-encoding", "upgrade", "via",
     "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-request-id",
 })  # fmt: skip
+
+
+class SecretUrl(SecretStr):
+    """A URL whose userinfo is a secret and whose rest may be seen."""
+
+    def _display(self) -> str:
+        return mask_userinfo(self.get_secret_value())
+
+
+def mask_userinfo(url: str) -> str:
+    """Show a URL with its userinfo replaced."""
+    scheme, mark, rest = url.partition("://")
+    _, at, place = rest.rpartition("@")
+    return f"{scheme}{mark}***@{place}" if at else url
 
 
 def is_loopback(host: str) -> bool:

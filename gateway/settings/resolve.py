@@ -7,7 +7,7 @@ from normalizers import GENERIC, VENDORS, Failure, HouseCode, Route, Vendor, des
 
 from .faults import Fault, KeyPath
 from .models import Settings
-from .normalizer import Job, RouteSettings
+from .routes import Job, RouteSettings
 from .values import suggestion
 from .vendors import Timeouts, VendorSettings
 

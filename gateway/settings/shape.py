@@ -79,16 +79,16 @@ SENTENCES: Mapping[str, Callable[[ErrorDetails], str]] = {
 }
 
 
-def validate(data: object, directory: Path) -> tuple[Settings, list[Fault], list[KeyPath]]:
+def validate(data: object, directory: Path) -> tuple[Settings, list[Fault], set[KeyPath]]:
     """
     Build the settings out of all that is right; the faults of the rest, and the keys they are about.
 
     `data` is used up; `directory` is where relative file names begin.
     """
     if not isinstance(data, dict):
-        return Settings(), [Fault((), "must be a mapping that begins with a key, as in vendors:")], [()]
+        return Settings(), [Fault((), "must be a mapping that begins with a key, as in vendors:")], {()}
     faults: list[Fault] = []
-    broken: list[KeyPath] = []
+    broken: set[KeyPath] = set()
     while True:
         try:
             return Settings.model_validate(data, context={"directory": directory}), faults, broken
@@ -96,12 +96,12 @@ def validate(data: object, directory: Path) -> tuple[Settings, list[Fault], list
             errors = [(_path(error["loc"], data), error) for error in refused.errors(include_url=False)]
         # The first round finds everything; later ones only meet the holes that it left.
         if not broken:
-            broken = list(_meant(errors))
+            broken = set(_meant(errors))
             faults = list(_faults(errors, broken))
-        broken += [path for path, _ in errors]
+        broken |= {path for path, _ in errors}
         if not [path for path, error in errors if _mend(data, path, missing=error["type"] == "missing")]:
             # Nothing of it can be used; no file is known to lead here.
-            return Settings(), faults, [()]
+            return Settings(), faults, {()}
 
 
 def _path(steps: KeyPath, data: object) -> KeyPath:
@@ -133,9 +133,9 @@ def _faults(errors: Sequence[tuple[KeyPath, ErrorDetails]], meant: Collection[Ke
     """Tell each error once."""
     for path, error in errors:
         # Of a list whose only entry is wrong, pydantic also says that it is too short.
-        below = [other for other, _ in errors if other[: len(path)] == path]
-        explained = {"too_short": len(below) > 1, "missing": path in meant}
-        if not explained.get(error["type"]):
+        if error["type"] == "too_short" and sum(other[: len(path)] == path for other, _ in errors) > 1:
+            continue
+        if error["type"] != "missing" or path not in meant:
             yield Fault(path, _sentence(path, error))
 
 

@@ -19,7 +19,6 @@ from pydantic import (
     ConfigDict,
     PlainSerializer,
     PlainValidator,
-    SecretStr,
     Strict,
     ValidationInfo,
     WithJsonSchema,
@@ -189,20 +188,6 @@ def read_network(value: object) -> IPv4Network | IPv6Network:
 
 def _text(pattern: re.Pattern[str]) -> WithJsonSchema:
     return WithJsonSchema({"type": "string", "pattern": f"^{pattern.pattern}$"})
-
-
-class SecretUrl(SecretStr):
-    """A URL whose userinfo is a secret and whose rest may be seen."""
-
-    def _display(self) -> str:
-        return mask_userinfo(self.get_secret_value())
-
-
-def mask_userinfo(url: str) -> str:
-    """Show a URL with its userinfo replaced."""
-    scheme, mark, rest = url.partition("://")
-    _, at, place = rest.rpartition("@")
-    return f"{scheme}{mark}***@{place}" if at else url
 
 
 def word_or_mapping(value: object) -> str:

@@ -5,8 +5,8 @@ from typing import NamedTuple, Self
 
 from .faults import Fault, KeyPath
 from .models import Settings
-from .normalizer import RouteSettings
 from .places import is_loopback
+from .routes import RouteSettings
 from .values import suggestion
 from .vendors import VendorSettings
 

@@ -9,8 +9,9 @@ from pydantic import Discriminator, Field, PrivateAttr, Tag
 from normalizers import Vendor
 
 from .limits import Hold, LimitSettings
-from .normalizer import Described, Normalizer, RouteSettings
+from .normalizer import Described, Normalizer
 from .places import DEFAULT_PORTS, Authority, BaseUrl, CredentialHeader, CredentialValue, Host, ProxyUrl
+from .routes import RouteSettings
 from .server import AtLeastOne
 from .values import MAPPING, NUMBER, WORD, Duration, File, Flag, Many, Model, Share, Size, one_of, word_or_mapping
 

@@ -268,7 +268,7 @@ def test_values_that_the_models_cannot_take_at_all() -> None:
     """Where nothing can be taken out any more, the fault stands for the whole file."""
     settings, faults, broken = validate({"callers": {"\0mapping": {"key_sha256": 1}}}, Path())
 
-    assert (settings, broken) == (Settings(), [()])
+    assert (settings, broken) == (Settings(), {()})
     assert faults
 
 
