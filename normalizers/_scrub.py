@@ -6,7 +6,6 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator
-from urllib.parse import quote, quote_plus
 
 REDACTED = "[redacted]"
 # Contract 5.
@@ -48,19 +47,19 @@ class Scrubber:
     a key. Of an injected header value such as "Bearer …" the part after the scheme is a secret by itself.
     """
 
-    __slots__ = ("_forms", "_pieces")
+    __slots__ = ("_pieces", "_spelled")
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         values = {value for secret in secrets for value in (secret, secret.partition(" ")[2]) if value.strip()}
-        # The longest first, so that no rest of a longer form stays behind.
-        self._forms = sorted({form for value in values for form in _forms(value)}, key=len, reverse=True)
+        # The longest first, so that no rest of a longer one stays behind.
+        self._spelled = [_spelled(value) for value in sorted(values, key=len, reverse=True)]
         self._pieces = {
             piece: re.compile(re.escape(piece) + r"[\w+/=-]*", re.ASCII) for value in values for piece in _pieces(value)
         }
 
     def __call__(self, text: str) -> str:
-        for form in self._forms:
-            text = text.replace(form, REDACTED)
+        for spelled in self._spelled:
+            text = spelled.sub(REDACTED, text)
         for piece, run in self._pieces.items():
             if piece in text:
                 text = run.sub(REDACTED, text)
@@ -71,19 +70,37 @@ class Scrubber:
         return self(text.decode("latin-1")).encode("latin-1")
 
 
-def _forms(secret: str) -> Iterator[str]:
-    """A secret as it is, URL-encoded, JSON-escaped and HTML-escaped."""
-    yield secret
-    raw = secret.encode(errors="replace")
-    for encoded in (quote(raw, safe=""), quote(raw), quote_plus(raw)):
-        yield encoded
-        yield re.sub("%[0-9A-F]{2}", lambda escape: escape[0].lower(), encoded)
-    for escaped in (json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]):
-        yield escaped
-        yield escaped.replace("/", r"\/")
-    yield html.escape(secret)
-    # As bytes() sees it.
-    yield raw.decode("latin-1")
+def _spelled(secret: str) -> re.Pattern[str]:
+    """
+    A secret in every spelling: each of its characters as it is, URL-encoded, JSON-escaped or HTML-escaped.
+
+    Character by character, because no two encoders agree on which ones to leave: JavaScript keeps the "!" that Python
+    writes as "%21".
+    """
+    return re.compile("".join(f"(?:{'|'.join(_spellings(sign))})" for sign in secret))
+
+
+def _spellings(sign: str) -> Iterator[str]:
+    """The spellings of one character, as regular expressions; the longer before the one that they begin with."""
+    # Nobody escapes these, and a run of them is found fast.
+    if not (sign.isascii() and sign.isalnum()):
+        raw, number = sign.encode(errors="replace"), ord(sign)
+        yield "".join(f"%(?i:{octet:02x})" for octet in raw)
+        escaped = json.dumps(sign)[1:-1]
+        if escaped != sign:
+            yield f"(?i:{re.escape(escaped)})"
+        yield rf"\\u(?i:{number:04x})"
+        yield f"(?i:&#(?:0*{number}|x0*{number:x});)"
+        if html.escape(sign) != sign:
+            yield re.escape(html.escape(sign))
+        if sign == "/":
+            yield r"\\/"
+        if sign.isspace():
+            # A form's plus; or the space that `cleaned` makes of a break.
+            yield r"\+|\s"
+        # As bytes() sees it.
+        yield re.escape(raw.decode("latin-1"))
+    yield re.escape(sign)
 
 
 def _pieces(secret: str) -> Iterator[str]:
