@@ -21,6 +21,7 @@ from .names import (
     Fate,
     Header,
     elements,
+    is_clean,
     sift,
     without_controls,
 )
@@ -140,7 +141,8 @@ class ToVendor:
         if clean is not passing:
             _refuse_line_breaks(passing)
         sent = [self._host, *clean, *framing.fields, self._via[http_version]]
-        if forwarded_for:
+        # The hops before us are the caller's words, as much as any field that passes.
+        if forwarded_for and is_clean(forwarded_for):
             sent.append((b"x-forwarded-for", forwarded_for))
         if self._trace:
             sent += [(b"traceparent", traceparent)] if traceparent else []
