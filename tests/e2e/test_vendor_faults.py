@@ -64,6 +64,8 @@ def gateway(vendor: RogueVendor, black_hole: int) -> Iterator[ThreadGateway]:
         "credential": CREDENTIALS["pixii"],
         "timeouts": {"connect": "300ms", "first_byte": "3s", "idle": "3s", "total": "4s"},
         "max_connections": 1,
+        # One request, one fault: what a second attempt makes of it is told in test_retries.py.
+        "retries": {"max": 0},
     }
     short = {"connect": "300ms", "first_byte": "600ms", "idle": "600ms", "total": "1s", "max_duration": "2s"}
     vendors = {
