@@ -105,7 +105,7 @@ def test_every_error_is_an_envelope(
 
 @pytest.mark.parametrize(("data", "code"), CATALOG.values(), ids=CATALOG)
 def test_detail_says_nothing_of_the_inside(gateway: ThreadGateway, vendor: RogueVendor, data: bytes, code: str) -> None:
-    """No trace, exception, address or credential stands in an answer; a language only where it is ours (W-007, W-015)."""
+    """No trace, exception, address or credential stands in an answer; a language only with our words (W-007, W-015)."""
     set_catalog(vendor)
 
     answer = gateway.send(data)
@@ -166,7 +166,7 @@ def test_schema_of_the_envelope() -> None:
     """Members are named as RFC 9457 asks, and none of them goes or changes its type (W-009, W-010)."""
     schema = problem_schema()
 
-    members = {name: about.get("type") for name, about in schema["properties"].items()}
+    members = {name: about.get("type", "one of a list") for name, about in schema["properties"].items()}
 
     assert all(re.fullmatch("[A-Za-z][A-Za-z0-9_]{2,}", name) for name in members)
     assert (
@@ -177,9 +177,9 @@ def test_schema_of_the_envelope() -> None:
             "status": "integer",
             "detail": "string",
             "instance": "string",
-            "code": "string",
-            "source": "string",
-            "fault": "string",
+            "code": "one of a list",
+            "source": "one of a list",
+            "fault": "one of a list",
             "retryable": "boolean",
             "request_id": "string",
             "vendor": "string",
@@ -447,6 +447,7 @@ WRONG_SETTINGS = {
     "unknown-key": ("vendors: {pixii: {base_url: 'https://a.example', colour: red}}", "vendors.pixii.colour"),
     "wrong-type": ("server: {port: many}\nvendors: {pixii: {base_url: 'https://a.example'}}", "server.port"),
     "plaintext": ("vendors: {pixii: {base_url: 'http://a.example'}}", "vendors.pixii.base_url"),
+    "metadata": ("vendors: {pixii: {base_url: 'https://169.254.169.254'}}", "vendors.pixii.base_url"),
 }
 
 
