@@ -31,6 +31,8 @@ _KEY_SHAPE = re.compile(
     r"|(?:pkz|egk)_[\w-]+"
     "|" + _word("sk-", 3) + r"[\w-]{6,}"
 )
+# What follows a space in a secret of several words is no token when it is shorter.
+_SHORTEST_TOKEN = 4
 # A shorter piece of base64 stands in too many texts by chance.
 _SHORTEST_PIECE = 8
 
@@ -50,7 +52,8 @@ class Scrubber:
     __slots__ = ("_pieces", "_spelled")
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        values = {value for secret in secrets for value in (secret, secret.partition(" ")[2]) if value.strip()}
+        values = {secret for secret in secrets if secret.strip()}
+        values |= {rest for value in values if len(rest := value.partition(" ")[2].strip()) >= _SHORTEST_TOKEN}
         # The longest first, so that no rest of a longer one stays behind.
         self._spelled = [_spelled(value) for value in sorted(values, key=len, reverse=True)]
         self._pieces = {

@@ -13,7 +13,7 @@ from normalizers._scrub import cleaned
 from normalizers._vendor import Places
 
 # Made up, with everything in it that an encoding may change.
-SECRET = 'kéy/+"t0p\\s3cret=&<x>~ä'
+SECRET = 'kéy/+"t0p\\s3cret=&<x>~ä!(%) b'
 PLAIN = "abcdef0123456789"
 SCRUB = Scrubber([SECRET, f"Bearer {PLAIN}"])
 
@@ -27,6 +27,13 @@ def echoes(secret: str) -> dict[str, str]:
         "url-encoded path": quote(secret),
         "url-encoded form": quote_plus(secret),
         "url-encoded lower": re.sub("%..", lambda escape: escape[0].lower(), quote(secret, safe="")),
+        "url-encoded by javascript": quote(secret, safe="!~*'()"),
+        "url-encoded by hand": secret.replace("%", "%25").replace(" ", "%20").replace("&", "%26"),
+        "html-escaped by number": "".join(c if c.isalnum() else f"&#{ord(c)};" for c in secret),
+        "html-escaped by hex": "".join(c if c.isalnum() else f"&#x{ord(c):X};" for c in secret),
+        "json-escaped wherever possible": "".join(
+            c if c.isalnum() and c.isascii() else f"\\u{ord(c):04X}" for c in secret
+        ),
         "json-escaped": json.dumps(secret)[1:-1],
         "json-escaped utf-8": json.dumps(secret, ensure_ascii=False)[1:-1],
         "json-escaped slash": json.dumps(secret)[1:-1].replace("/", "\\/"),
@@ -100,6 +107,7 @@ def test_short_and_empty_secrets() -> None:
     """An empty secret is none, and a short one is still taken out where it stands plain."""
     assert Scrubber(["", " "])("as it is") == "as it is"
     assert Scrubber(["abc"])("abc and YWJj") == "[redacted] and YWJj"
+    assert Scrubber(["Bearer a"])("a bad Bearer a") == "a bad [redacted]"
 
 
 def test_longer_secret_first() -> None:
