@@ -11,7 +11,6 @@ import hmac
 import ipaddress
 from collections.abc import Awaitable, Callable
 from typing import Protocol
-from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -103,7 +102,7 @@ def refuse_stranger(whole: Settings, request: Request) -> Response | None:
             "The admin port answers to an address, to localhost and to the authorities in server.hosts.",
         )
     origin = request.headers.get("origin")
-    if request.method == "POST" and origin is not None and urlsplit(origin).netloc != authority:
+    if request.method == "POST" and origin is not None and origin.partition("://")[2] != authority:
         return own.refusal(whole, request, HouseCode.PERMISSION_DENIED, "The request comes from another origin.")
     token = settings.admin.secret
     if token is not None and not carries(request.headers.get("authorization", ""), token.get_secret_value()):
@@ -121,8 +120,9 @@ def is_ours(authority: str, hosts: tuple[str, ...]) -> bool:
     """Whether a `Host` is an address, localhost, or one of ours: what DNS rebinding cannot make it."""
     if authority in hosts:
         return True
-    name = urlsplit(f"//{authority}").hostname or ""
-    if name == "localhost" or name in hosts:
+    # An IPv6 address has its brackets, and whatever else has a colon has a port behind it (RFC 3986 section 3.2).
+    name = authority[1:].partition("]")[0] if authority.startswith("[") else authority.partition(":")[0]
+    if name.lower() == "localhost" or name in hosts:
         return True
     try:
         ipaddress.ip_address(name)

@@ -11,6 +11,7 @@ import asyncio
 import base64
 import contextlib
 import ipaddress
+import logging
 import socket
 import ssl
 import time
@@ -38,6 +39,16 @@ METADATA_ADDRESSES = frozenset(map(ipaddress.ip_address, ("100.100.100.200", "19
 
 # With more than one address, the wait for each but the last (RFC 8305 calls 250 ms the delay before the next one).
 ATTEMPT_SECONDS = 1.0
+
+# The loggers of the libraries below that write header fields.
+TALKATIVE = (
+    "httpcore2.connection",
+    "httpcore2.http11",
+    "httpcore2.http2",
+    "httpcore2.proxy",
+    "hpack.hpack",
+    "hpack.table",
+)
 
 # Longer heads of an egress proxy's answer to CONNECT are no answer.
 CONNECT_HEAD_LIMIT_BYTES = 8 * 1024
@@ -166,6 +177,16 @@ async def stopped(task: "asyncio.Future[Any] | None") -> None:
             task.exception()
 
 
+def silence() -> None:
+    """
+    Turn off the logs of the libraries below: at DEBUG they write every header field, credentials among them (W-140).
+
+    A level could be set back by whoever sets them all.
+    """
+    for name in TALKATIVE:
+        logging.getLogger(name).disabled = True
+
+
 class ExactConnection(httpcore2.AsyncHTTP11Connection):
     """An HTTP/1.1 connection with a bounded head, used again only after a reply that left nothing behind."""
 
@@ -208,8 +229,8 @@ class ExactConnection(httpcore2.AsyncHTTP11Connection):
         self, request: httpcore2.Request
     ) -> tuple[bytes, int, bytes, list[Header], bytes]:
         timeout = request.extensions["timeout"]["read"]
-        for _ in range(INTERIM_LIMIT + 1):
-            event = await self._head_event(timeout)
+        for interim in range(INTERIM_LIMIT + 1):
+            event = await self._head_event(timeout, begun=interim > 0)
             # An interim reply says nothing that we pass on (W-041); 101 was not asked for (W-038).
             if isinstance(event, h11.Response):
                 break
@@ -226,16 +247,22 @@ class ExactConnection(httpcore2.AsyncHTTP11Connection):
             raise NoReply(Reason.HTTP_RESPONSE_HEADER_SECTION_SIZE)
         return b"HTTP/" + event.http_version, event.status_code, event.reason, headers, b""
 
-    async def _head_event(self, timeout: float | None) -> h11.Response | h11.InformationalResponse:  # noqa: ASYNC109
+    async def _head_event(
+        self,
+        timeout: float | None,  # noqa: ASYNC109  (passed on to the library)
+        *,
+        begun: bool,
+    ) -> h11.Response | h11.InformationalResponse:
+        """The next head; `begun`: a byte of the reply was here before."""
         try:
             return cast("h11.Response | h11.InformationalResponse", await self._receive_event(timeout=timeout))
-        except httpcore2.RemoteProtocolError as error:
+        except (httpcore2.RemoteProtocolError, httpcore2.NetworkError) as error:
             received, _ = self._h11_state.trailing_data
             if isinstance(error.__cause__, h11.RemoteProtocolError):
                 too_long = error.__cause__.error_status_hint == 431  # noqa: PLR2004
                 reason = Reason.HTTP_RESPONSE_HEADER_SECTION_SIZE if too_long else Reason.HTTP_PROTOCOL_ERROR
             else:
-                reason = Reason.HTTP_RESPONSE_INCOMPLETE if received else Reason.CONNECTION_TERMINATED
+                reason = Reason.HTTP_RESPONSE_INCOMPLETE if begun or received else Reason.CONNECTION_TERMINATED
             raise NoReply(reason) from error
 
     async def _response_closed(self) -> None:
@@ -324,6 +351,7 @@ class HttpxUpstream:
         proxy: str | None = None,
         http2: bool = False,
     ) -> None:
+        silence()
         parts = urlsplit(base_url)
         self._scheme = parts.scheme.encode()
         self._host = str(parts.hostname).encode("idna")
