@@ -61,7 +61,6 @@ def test_forwarded_hops_bring_no_control(hop: bytes) -> None:
 # --- The admin port ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.xfail(raises=ValueError, strict=True, reason="an authority with one bracket raises in urlsplit")
 @pytest.mark.parametrize(
     ("name", "value", "status"),
     [
