@@ -2,6 +2,7 @@
 
 import base64
 import json
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,7 +12,7 @@ import yaml
 from tests.e2e.harness.client import request
 from tests.e2e.harness.gateway import ThreadGateway, settings_text
 from tests.e2e.harness.oracle import until
-from tests.e2e.harness.vendor import RogueVendor, json_reply, pause, reply, send
+from tests.e2e.harness.vendor import RogueVendor, hold, json_reply, reply, send
 from tests.e2e.harness.vendors import SAID
 
 # A vendor new to errgate, in twelve lines.
@@ -161,7 +162,8 @@ def test_via_says_our_name(gateway: ThreadGateway, vendor: RogueVendor) -> None:
 
 def test_full_gateway_is_overloaded(gateway: ThreadGateway, vendor: RogueVendor) -> None:
     """One request more than `max_in_flight` is 503 `overloaded`, counted as refused, and never sent on."""
-    vendor.script(pause(0.4), send(reply(200, b"ok")))
+    refused = threading.Event()
+    vendor.script(hold(refused), send(reply(200, b"ok")))
     before = gateway.scrape()
     gateway.asked += 1
     with gateway.connect() as first:
@@ -172,6 +174,7 @@ def test_full_gateway_is_overloaded(gateway: ThreadGateway, vendor: RogueVendor)
 
         assert answer.json()["code"] == "overloaded"
         assert (answer.status, answer.header("retry-after")) == (503, "1")
+        refused.set()
         assert first.read().body == b"ok"
     grown = gateway.scrape().grown(before, "errgate_requests_total")
     assert sorted(dict(labels)["outcome"] for labels in grown) == ["ok", "refused"]

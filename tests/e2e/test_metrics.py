@@ -253,7 +253,7 @@ def test_prometheus_scrapes_it(gateway: ThreadGateway, vendor: RogueVendor, tmp_
     (tmp_path / "prometheus.yml").write_text(
         yaml.safe_dump(
             {
-                "global": {"scrape_interval": "200ms", "scrape_timeout": "200ms"},
+                "global": {"scrape_interval": "1s", "scrape_timeout": "1s"},
                 "scrape_configs": [{"job_name": "errgate", "static_configs": [{"targets": [target]}]}],
             }
         )

@@ -35,7 +35,7 @@ def text(vendor: RogueVendor, tmp_path: Path) -> str:
     (tmp_path / "current").symlink_to("one")
     credential = {"header": "X-Api-Key", "value": f"${{file:{tmp_path}/current/key}}"}
     vendors = {"pikzels": {"base_url": vendor.url, "credential": credential}}
-    return settings_text(vendors, {"shutdown": {"lameduck": "300ms", "grace": "2s"}})
+    return settings_text(vendors, {"shutdown": {"lameduck": "1s", "grace": "2s"}})
 
 
 @pytest.fixture
@@ -168,13 +168,13 @@ def asking(process: ProcessGateway, target: str, answers: list[Response | BaseEx
 
 def test_end_loses_nothing(process: ProcessGateway, vendor: RogueVendor) -> None:
     """On SIGTERM readiness goes at once, requests are taken for `lameduck`, running ones finish, and the exit is 0."""
-    vendor.script(pause(0.8), send(reply(200, b"late")))
+    vendor.script(pause(1.3), send(reply(200, b"late")))
     answers: list[Response | BaseException] = []
     running = asking(process, "/pikzels/slow", answers)
     assert until(lambda: len(vendor.requests) == 1)
 
     process.signal(signal.SIGTERM)
-    assert until(lambda: process.ask_admin("/-/ready").status == 503, 0.3)
+    assert until(lambda: process.ask_admin("/-/ready").status == 503, 0.8)
     assert process.ask_admin("/-/healthy").status == 200
     late = asking(process, "/pikzels/during-lameduck", answers)
     process.signal(signal.SIGTERM)  # a second one changes nothing (W-167)
@@ -184,7 +184,7 @@ def test_end_loses_nothing(process: ProcessGateway, vendor: RogueVendor) -> None
     late.join()
 
     assert code == 0
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 5
     assert [answer.body for answer in answers if isinstance(answer, Response)] == [b"late", b"late"]
 
 
@@ -202,7 +202,7 @@ def test_end_waits_no_longer_than_grace(process: ProcessGateway, vendor: RogueVe
         thread.join()
 
     assert code == 0
-    assert 2.0 < time.monotonic() - began < 6
+    assert 2.9 < time.monotonic() - began < 8
     whole = [answer for answer in answers if isinstance(answer, Response) and answer.complete]
     assert [answer.status for answer in whole] == [503]
     check_problem(whole[0], "overloaded", source="gateway", retryable=True)

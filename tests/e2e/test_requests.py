@@ -553,7 +553,7 @@ def test_body_that_stops(gateway: ThreadGateway, vendor: RogueVendor, framing: t
         assert client.closed()
 
     check_problem(answer, "request_timeout", source="gateway", retryable=True)
-    assert 0.3 < time.monotonic() - began < 1.5
+    assert 0.3 < time.monotonic() - began < 3
     assert vendor.ended()
     assert [seen.complete for seen in vendor.requests] in ([], [False])
 

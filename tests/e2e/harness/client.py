@@ -137,7 +137,7 @@ class RawClient:
         """The content in pieces as they come."""
         return self.stream.body(framing)
 
-    def closed(self, within: float = 2.0) -> bool:
+    def closed(self, within: float = 5.0) -> bool:
         """Whether the peer ends the connection, without another byte, in that many seconds."""
         self.sock.settimeout(within)
         try:

@@ -91,6 +91,15 @@ def stall(seconds: float = PATIENCE) -> Step:
     return lambda wire: wire.stall(seconds)
 
 
+def hold(until: threading.Event) -> Step:
+    """Wait for the test to go on."""
+
+    def step(wire: Wire) -> None:
+        until.wait(PATIENCE)
+
+    return step
+
+
 def rst() -> Step:
     """End with an RST."""
     return lambda wire: wire.rst()
@@ -194,7 +203,7 @@ class RogueVendor:
         with self.lock:
             return len(self.live)
 
-    def settle(self, connections: int = 0, within: float = 2.0) -> bool:
+    def settle(self, connections: int = 0, within: float = 5.0) -> bool:
         """Whether at most that many connections stand before `within` seconds have passed."""
         end = time.monotonic() + within
         while self.open > connections:
@@ -203,7 +212,7 @@ class RogueVendor:
             time.sleep(0.005)
         return True
 
-    def ended(self, within: float = 2.0) -> bool:
+    def ended(self, within: float = 5.0) -> bool:
         """Whether every connection that carried a request is over before `within` seconds have passed."""
         end = time.monotonic() + within
         while any(wire.over is None for wire in self.wires if wire.requests):
