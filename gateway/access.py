@@ -8,6 +8,7 @@ from normalizers import Fault, Problem
 
 from . import log
 from .metrics import NO_VENDOR, OTHER_ROUTE, Outcome, VendorMetrics
+from .resilience import IDEMPOTENT
 from .upstream import Call
 
 OUTCOMES = {
@@ -45,7 +46,14 @@ class Access:
     bytes_out: int = 0
     retries: int = 0
     sent: bool = False
+    # It carries an `Idempotency-Key`, and the settings let that count.
+    keyed: bool = False
     call: Call | None = None
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether sending the request again does no more than sending it once (W-111, W-114)."""
+        return self.keyed or self.method in IDEMPOTENT
 
     def finish(self, *, logged: bool) -> None:
         """Count the request and write its line."""

@@ -21,7 +21,6 @@ from .headers.location import Base
 from .jobs import RecentJobs
 from .metrics import OTHER_ROUTE, Metrics, VendorMetrics
 from .problems import refuse
-from .resilience import Breaker
 from .sending import Sender
 from .settings import Credential, Settings, Timeouts, VendorSettings
 from .upstream import Upstream
@@ -178,9 +177,6 @@ def _lane(
     names = [*dict.fromkeys(route.name for route in vendor.routes), OTHER_ROUTE]
     counted = VendorMetrics(metrics, name)
     counted.prepare(vendor, own_credential=passthrough, routes=names)
-    breaker = None
-    if settings.breaker is not None:
-        breaker = Breaker(settings.breaker.failures, settings.breaker.open_for)
     return Lane(
         name=name,
         settings=settings,
@@ -189,7 +185,7 @@ def _lane(
         timeouts={route: settings.timeouts_for(route) for route in names},
         base_path=urlsplit(settings.base_url).path.encode("ascii"),
         upstream=upstream,
-        sender=Sender(upstream, settings.retries, breaker),
+        sender=Sender(upstream, settings.retries, settings.breaker, before=None if old is None else old.sender),
         dialling=dialling,
         to_vendor=ToVendor(
             authority=settings.authority,

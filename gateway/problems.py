@@ -12,9 +12,6 @@ from normalizers import HouseCode, Limit, Problem, Source
 from .headers import Header
 from .upstream import Reason
 
-# RFC 9110 section 9.2.2: sending one of these again does no more than sending it once.
-IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
-
 # A caller that obeys `Retry-After` sleeps in a thread; nobody should sleep until tomorrow (contract 5).
 RETRY_AFTER_LIMIT_SECONDS = 3600
 
@@ -93,22 +90,20 @@ def not_allowed(methods: Iterable[str]) -> Refused:
     return refuse(HouseCode.METHOD_NOT_ALLOWED, f"Allowed here: {allow}.", headers=((b"allow", allow.encode("ascii")),))
 
 
-def no_reply(vendor: str, reason: Reason, method: str, *, sent: bool) -> Refused:
+def no_reply(vendor: str, reason: Reason, *, repeatable: bool) -> Refused:
     """
     The answer where no reply came (contract 8).
 
     Args:
         vendor: the vendor's title, for a person.
         reason: why, from the engine.
-        method: the request's; one that is not idempotent and may have been applied is not retryable.
-        sent: whether a byte of the request may have reached the vendor.
+        repeatable: whether sending the request again does no harm: it is idempotent, or certainly was not sent.
     """
-    retryable = reason.house.retryable and (not sent or method in IDEMPOTENT)
     return refuse(
         reason.house,
         reason.sentence.format(vendor=vendor),
         source=reason.source,
-        retryable=retryable,
+        retryable=reason.house.retryable and repeatable,
         retry_after=1 if reason is Reason.CONNECTION_LIMIT_REACHED else None,
         proxy_error=reason.rfc9209,
     )

@@ -154,6 +154,7 @@ class _Passage:
             request_id=access.request_id.encode("ascii"),
             max_forwards=None if hops is None else hops - 1,
         )
+        access.keyed = lane.sender.counts_key(headers)
         if framing.has_content:
             self.upload = Upload(
                 self.receive,
@@ -202,7 +203,9 @@ class _Passage:
                     await judge.stream(exchange)
         except (NoReply, Cut) as nothing:
             access.reason = nothing.reason.rfc9209
-            raise no_reply(lane.vendor.title, nothing.reason, self.method, sent=access.sent) from nothing
+            raise no_reply(
+                lane.vendor.title, nothing.reason, repeatable=access.repeatable or not access.sent
+            ) from nothing
         finally:
             lane.metrics.in_flight.dec()
 

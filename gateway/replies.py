@@ -55,6 +55,7 @@ class Judge:
         self._asked = Asked(
             method=access.method,
             own_credential=lane.passthrough,
+            idempotency_key=access.keyed,
             vendor_messages=runtime.settings.problems.vendor_messages,
             scrub=lane.scrub,
         )

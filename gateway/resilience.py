@@ -120,7 +120,7 @@ class Breaker:
     def failed(self, now: float, *, probe: bool) -> None:
         """No reply came, or one that says the vendor is down; `probe`: this request was let through to see."""
         self._count += 1
-        if probe:
+        if probe and self._open_until is not None:
             self._opening = min(self._opening * 2, self.open_for * LONGEST_OPENING)
             self._open_until, self._probing = now + self._opening, False
         elif self._open_until is None and self._count >= self.failures:

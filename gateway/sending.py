@@ -8,31 +8,50 @@ pause, within the first try's deadline; nothing is sent again once a byte of a r
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
 from normalizers import HouseCode
 
 from .access import Access
 from .problems import refuse
-from .resilience import DOWN, IDEMPOTENT, LOST, Breaker, RetryBudget, pause
+from .resilience import DOWN, LOST, Breaker, RetryBudget, pause
+from .settings.vendors import Breaker as Rest
 from .settings.vendors import Retries
 from .streams import Upload
-from .upstream import Call, Exchange, NoReply, Upstream
+from .upstream import Call, Exchange, Header, NoReply, Reason, Upstream
 
 
 class Sender:
     """
     A vendor's connections behind its breaker and its retry budget.
 
-    Mutable state: theirs; both live as long as one generation of the settings.
+    Mutable state: theirs. A reload that does not change how they are set up changes nothing of what they know.
+
+    Args:
+        upstream: the connections.
+        retries: what may be sent again.
+        breaker: when the vendor is given a rest; None: never.
+        before: the same vendor's in the generation of the settings before this one.
     """
 
-    def __init__(self, upstream: Upstream, retries: Retries, breaker: Breaker | None) -> None:
-        self._upstream = upstream
-        self._retries = retries
-        self._budget = RetryBudget(retries.budget)
-        self.breaker = breaker
+    def __init__(
+        self, upstream: Upstream, retries: Retries, breaker: Rest | None, *, before: "Sender | None" = None
+    ) -> None:
+        self.upstream = upstream
+        self.retries = retries
+        self.rest = breaker
+        self.budget = RetryBudget(retries.budget)
+        self.breaker = None if breaker is None else Breaker(breaker.failures, breaker.open_for)
+        if before is not None and before.upstream is upstream:
+            if before.retries.budget == retries.budget:
+                self.budget = before.budget
+            if before.rest == breaker:
+                self.breaker = before.breaker
+
+    def counts_key(self, headers: Iterable[Header]) -> bool:
+        """Whether these fields make any request idempotent: an `Idempotency-Key`, where the settings say so (W-114)."""
+        return self.retries.idempotency_key and any(name == b"idempotency-key" for name, _ in headers)
 
     def admit(self) -> bool:
         """
@@ -63,16 +82,15 @@ class Sender:
             access: told of the last try and of how many there were.
             probe: whether the breaker let this request through to see how the vendor is.
         """
-        self._budget.request(time.monotonic())
+        self.budget.request(time.monotonic())
         deadline = time.perf_counter() + call.timeouts.total
-        answered = False
         try:
             while True:
                 access.call = call
                 try:
-                    async with self._upstream.exchange(call) as exchange:
-                        answered = True
+                    async with self.upstream.exchange(call) as exchange:
                         self._note(failed=exchange.status in DOWN, probe=probe)
+                        probe = False
                         wait = self._wait_after_reply(call, access, exchange, deadline)
                         if wait is None:
                             if access.retries:
@@ -80,12 +98,14 @@ class Sender:
                             yield exchange
                             return
                 except NoReply as nothing:
-                    answered = True
                     access.sent = access.sent or call.sent_at is not None
-                    self._note(failed=True, probe=probe)
+                    # A pool that is full is the gateway's own, and tells nothing of the vendor.
+                    if nothing.reason is not Reason.CONNECTION_LIMIT_REACHED:
+                        self._note(failed=True, probe=probe)
+                        probe = False
                     if access.retries:
                         access.metrics.retry("failed")
-                    safe = nothing.reason in LOST and (call.sent_at is None or self._repeatable(call))
+                    safe = nothing.reason in LOST and (call.sent_at is None or access.repeatable)
                     wait = self._wait(call, access, deadline) if safe else None
                     if wait is None:
                         raise
@@ -93,7 +113,7 @@ class Sender:
                 access.retries += 1
                 call = call.again(total=deadline - time.perf_counter())
         finally:
-            if probe and not answered and self.breaker is not None:
+            if probe and self.breaker is not None:
                 self.breaker.gone()
 
     def _note(self, *, failed: bool, probe: bool) -> None:
@@ -104,15 +124,9 @@ class Sender:
         else:
             self.breaker.succeeded()
 
-    def _repeatable(self, call: Call) -> bool:
-        """Whether sending the request again does no more than sending it once (W-111, W-114)."""
-        if call.method.decode("ascii") in IDEMPOTENT:
-            return True
-        return self._retries.idempotency_key and any(name == b"idempotency-key" for name, _ in call.headers)
-
     def _wait_after_reply(self, call: Call, access: Access, exchange: Exchange, deadline: float) -> float | None:
         """Seconds until a retry of a status that the settings name; None where the reply is the answer (W-119)."""
-        if exchange.status not in self._retries.statuses or not self._repeatable(call):
+        if exchange.status not in self.retries.statuses or not access.repeatable:
             return None
         asked = next((value for name, value in exchange.headers if name.lower() == b"retry-after"), None)
         if asked is not None and not asked.isdigit():
@@ -120,14 +134,19 @@ class Sender:
         return self._wait(call, access, deadline, at_least=float(asked or 0))
 
     def _wait(self, call: Call, access: Access, deadline: float, *, at_least: float = 0.0) -> float | None:
-        """Seconds until the next try; None where there is none (W-115 to W-118)."""
+        """
+        Seconds until the next try; None where there is none (W-115 to W-118).
+
+        There is none, too, where the rest of the time is shorter than what this try took: it would end in a time-out.
+        """
         replayable = not isinstance(call.body, Upload) or call.body.replayable
-        if access.retries >= self._retries.max or not replayable:
+        if access.retries >= self.retries.max or not replayable:
             return None
         wait = max(at_least, pause(access.retries, random.random()))  # noqa: S311  (jitter, no secret)
-        if time.perf_counter() + wait >= deadline or (self.breaker is not None and self.breaker.is_open):
+        now = time.perf_counter()
+        if now + wait + (now - call.began_at) >= deadline or (self.breaker is not None and self.breaker.is_open):
             return None
-        if not self._budget.take(time.monotonic()):
+        if not self.budget.take(time.monotonic()):
             access.metrics.retry("refused")
             return None
         return wait

@@ -142,3 +142,15 @@ def test_a_probe_that_hangs_up_frees_its_place() -> None:
     breaker.gone()
 
     assert breaker.admit(10) is None
+
+
+def test_a_probe_that_fails_late() -> None:
+    """A probe that fails after another request found the vendor well is one failure among others (RC-73)."""
+    breaker = opened()
+    breaker.admit(10)
+    breaker.succeeded()
+
+    breaker.failed(11, probe=True)
+
+    assert breaker.admit(11) is None
+    assert not breaker.is_open
