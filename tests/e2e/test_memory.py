@@ -24,6 +24,9 @@ SLOW_SIZE = 64 * MIB
 GROWTH = 24 * MIB
 PATIENCE = 120.0
 
+# Called with how many bytes are through; it may wait.
+Pace = Callable[[int], None]
+
 BLOCK = random.Random(7).randbytes(MIB - 8)
 
 
@@ -83,7 +86,7 @@ def nothing(sent: int) -> None:
     """Do not wait."""
 
 
-def once(after: int) -> Callable[[int], None]:
+def once(after: int) -> Pace:
     """Wait for a second when so many bytes are through."""
     waited: list[int] = []
 
@@ -101,10 +104,8 @@ def haltingly(through: int) -> None:
         time.sleep(0.15)
 
 
-def upload(
-    process: ProcessGateway, vendor: RogueVendor, size: int, send: Callable[[int], None], read: Callable[[int], None]
-) -> None:
-    """Send so many bytes up; `send` and `read` are called with what is through, and may wait."""
+def upload(process: ProcessGateway, vendor: RogueVendor, size: int, send: Pace, read: Pace) -> str:
+    """Send so many bytes up, each side at its pace; the digest of what the vendor got."""
     vendor.keep_bodies = vendor.read_bodies = False
 
     def take(wire: Wire, request: Request) -> None:
@@ -119,12 +120,12 @@ def upload(
             client.send(block)
             send(index * MIB)
         assert client.read().body == b"ok"
+    assert [(seen.size, seen.complete) for seen in vendor.requests] == [(size, True)]
+    return vendor.requests[0].digest
 
 
-def download(
-    process: ProcessGateway, vendor: RogueVendor, size: int, send: Callable[[int], None], read: Callable[[int], None]
-) -> str:
-    """Bring so many bytes down; the digest of what came."""
+def download(process: ProcessGateway, vendor: RogueVendor, size: int, send: Pace, read: Pace) -> str:
+    """Bring so many bytes down, each side at its pace; the digest of what came."""
 
     def give(wire: Wire, request: Request) -> None:
         wire.send(OK + b"Content-Length: %d\r\n\r\n" % size)
@@ -144,45 +145,27 @@ def download(
     return running.hexdigest()
 
 
-PACES: dict[str, tuple[int, Callable[[], Callable[[int], None]], Callable[[], Callable[[int], None]]]] = {
+PACES: dict[str, tuple[int, Callable[[], Pace], Callable[[], Pace]]] = {
     "full-speed": (SIZE, lambda: nothing, lambda: nothing),
     "slow-reader": (SLOW_SIZE, lambda: nothing, lambda: once(4 * MIB)),
     "slow-writer": (SLOW_SIZE, lambda: haltingly, lambda: nothing),
 }
 
 
-@pytest.mark.parametrize(("size", "send", "read"), PACES.values(), ids=PACES)
-def test_upload(
+@pytest.mark.parametrize("move", [upload, download])
+@pytest.mark.parametrize("pace", PACES)
+def test_large_body(
     process: ProcessGateway,
     vendor: RogueVendor,
-    size: int,
-    send: Callable[[], Callable[[int], None]],
-    read: Callable[[], Callable[[int], None]],
-    request: pytest.FixtureRequest,
+    pace: str,
+    move: Callable[[ProcessGateway, RogueVendor, int, Pace, Pace], str],
 ) -> None:
-    """An upload arrives byte for byte, and the gateway holds little of it, whoever is slow (W-156, W-161)."""
+    """A large body arrives byte for byte, and the gateway holds little of it, whoever is slow (W-071, W-156, W-161)."""
     vendor.forget()
+    size, send, read = PACES[pace]
 
-    with measured(process, request.node.name, size):
-        upload(process, vendor, size, send(), read())
-
-    assert [(seen.size, seen.digest, seen.complete) for seen in vendor.requests] == [(size, digest(size), True)]
-
-
-@pytest.mark.parametrize(("size", "send", "read"), PACES.values(), ids=PACES)
-def test_download(
-    process: ProcessGateway,
-    vendor: RogueVendor,
-    size: int,
-    send: Callable[[], Callable[[int], None]],
-    read: Callable[[], Callable[[int], None]],
-    request: pytest.FixtureRequest,
-) -> None:
-    """A download arrives byte for byte, and the gateway holds little of it, whoever is slow (W-071, W-156)."""
-    vendor.forget()
-
-    with measured(process, request.node.name, size):
-        seen = download(process, vendor, size, send(), read())
+    with measured(process, f"{move.__name__}, {pace}", size):
+        seen = move(process, vendor, size, send(), read())
 
     assert seen == digest(size)
 
