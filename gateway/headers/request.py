@@ -132,7 +132,8 @@ class ToVendor:
         if max_forwards is not None:
             passing = [header for header in passing if header[0] != b"max-forwards"]
             passing.append((b"max-forwards", b"%d" % max_forwards))
-        if codings := noted.get(b"accept-encoding"):
+        codings = noted.get(b"accept-encoding")
+        if codings and b"accept-encoding" not in framing.nominated:
             passing += _accept_encodings(codings)
         if vias := noted.get(b"via"):
             self._refuse_loop(vias)
