@@ -6,6 +6,7 @@ from pathlib import Path
 
 from .faults import Fault, KeyPath
 from .models import Settings
+from .values import shown_file
 
 
 def certificates(settings: Settings) -> Iterator[Fault]:
@@ -28,7 +29,9 @@ def _authority(path: KeyPath, file: Path | None) -> Iterator[Fault]:
         try:
             ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(file)
         except (ssl.SSLError, OSError):
-            yield Fault(path, f"{file} holds no certificate in PEM; name a file that begins with -----BEGIN")
+            yield Fault(
+                path, f"{shown_file(file)} holds no certificate in PEM; name a file that begins with -----BEGIN"
+            )
 
 
 def _pair(path: KeyPath, certificate: Path | None, key: Path | None) -> Iterator[Fault]:
@@ -48,7 +51,8 @@ def _pair(path: KeyPath, certificate: Path | None, key: Path | None) -> Iterator
         except (ssl.SSLError, OSError, ValueError):
             yield Fault(
                 (*path, "key"),
-                f"{key} is not the unencrypted PEM key of {certificate}; name the key that belongs to the certificate",
+                f"{shown_file(key)} is not the unencrypted PEM key of {shown_file(certificate)}; "
+                "name the key that belongs to the certificate",
                 about=about,
             )
 
@@ -66,4 +70,4 @@ def _unreadable(path: KeyPath, file: Path) -> Iterator[Fault]:
         reason = "it is no file" if file.exists() else "no such file"
     except OSError as error:
         reason = error.strerror or "no reason given"
-    yield Fault(path, f"{file} cannot be read ({reason}); put it there, readable by errgate")
+    yield Fault(path, f"{shown_file(file)} cannot be read ({reason}); put it there, readable by errgate")

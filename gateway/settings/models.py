@@ -6,6 +6,7 @@ Durations are seconds, sizes bytes, shares numbers from 0 to 1; secrets show the
 
 import re
 from collections.abc import Mapping
+from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -20,6 +21,8 @@ from .vendors import VendorSettings
 # What a reply's last bytes and a `Connection: close` need after the longest `total` (contract 3).
 DRAIN_SECONDS = 5.0
 VENDOR_NAME = re.compile("[a-z0-9][a-z0-9_-]{0,31}")
+# What a script hashes whose variable was not set.
+NO_KEY = sha256().hexdigest()
 CALLER_NAME = re.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -32,6 +35,8 @@ def _digest(value: str) -> str:
     # Not shown: it may be the key itself.
     if not re.fullmatch("[0-9a-fA-F]{64}", value):
         raise ValueError("must be 64 hex digits: the key's SHA-256, as `errgate hash-key` prints it")
+    if value.lower() == NO_KEY:
+        raise ValueError("is the digest of an empty key, which anyone has; `errgate new-key` makes a good one")
     return value.lower()
 
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from ipaddress import IPv4Network, IPv6Network, ip_network
-from pathlib import Path
+from pathlib import Path, PosixPath
 from typing import Annotated, Any, TypeAlias, TypeVar
 
 from pydantic import (
@@ -50,6 +50,12 @@ class Filled(str):
     __slots__ = ()
 
 
+class FilledPath(PosixPath):
+    """The name of a file with something from the environment or a file in it."""
+
+    __slots__ = ()
+
+
 class Model(BaseModel):
     """One mapping of the settings file: closed, frozen, no guessing of types."""
 
@@ -71,6 +77,11 @@ def shown(value: object) -> str:
         # As YAML writes them: true, false, null, 5, 1.5.
         return json.dumps(value)
     return f'"{value}"' if len(value) <= SHOWN_CHARACTERS else f'"{value[:SHOWN_CHARACTERS]}…"'
+
+
+def shown_file(file: Path) -> str:
+    """Name a file in a message; or say that there is one."""
+    return "the file" if isinstance(file, FilledPath) else str(file)
 
 
 def _quantity(value: object, form: re.Pattern[str], scales: dict[str, Any]) -> float | None:
@@ -163,7 +174,8 @@ def read_file_name(value: object, info: ValidationInfo) -> Path:
     """Read a file's name, relative to the folder of the settings file; whether it is there is asked later."""
     if not isinstance(value, str) or not value or "\0" in value:
         raise ValueError("must be the name of a file")
-    return Path((info.context or {}).get("directory", ""), value)
+    kind = FilledPath if isinstance(value, Filled) else Path
+    return kind((info.context or {}).get("directory", ""), value)
 
 
 def matching(pattern: str, what: str) -> BeforeValidator:
