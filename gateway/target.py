@@ -6,7 +6,7 @@ a path that another server could read as a different path is refused here and ne
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import unquote_to_bytes
 
 from .bad_input import BadTarget, UriTooLong
@@ -40,12 +40,13 @@ class Target:
     Where a request wants to go.
 
     `vendor` is the first segment as it came, not yet looked up (`-` is the gateway itself); `rest` is what follows it,
-    `b""` or beginning with a slash; `query` has no question mark.
+    `b""` or beginning with a slash; `query` has no question mark. What a path or query says is nobody's to read
+    (contract 15).
     """
 
     vendor: str
-    rest: bytes
-    query: bytes
+    rest: bytes = field(repr=False)
+    query: bytes = field(repr=False)
 
 
 def read(raw_path: bytes, query: bytes) -> Target:

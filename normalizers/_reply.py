@@ -31,8 +31,9 @@ class Reply:
     """
 
     status: int
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes = b""
+    # Not shown: whatever the vendor echoes stands in them.
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: bytes = field(default=b"", repr=False)
     received_at: float = 0.0
     unreadable: bool = False
 

@@ -166,7 +166,7 @@ class SuccessError:
     statuses: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Finding:
     """
     What a vendor said, in its own words, unsafe still. Every part may be missing.
