@@ -227,7 +227,7 @@ def _is_read_alike(sent: list[Header], framing: Framing) -> None:
 
 # --- Who asks ---------------------------------------------------------------------------------------------------------
 
-KEYS = {"alice": (b"egk_alice", b"egk_alice_next"), "bob": (b"\xff\x00bob's",), "empty": (b"",)}
+KEYS = {"alice": (b"egk_alice", b"egk_alice_next"), "bob": (b"\xff\x00bob's",), "last": (b"x",)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,13 +265,16 @@ def _is_nobody(presented: Mapping[bytes, Sequence[bytes]], *, no_key: bool) -> N
     assert len(own) != 1 or not any(own[0] in keys for keys in KEYS.values())
 
 
+PEER = re.compile("[0-9a-f.:]+(?:%[a-z]+[0-9]+)?")
 NETWORKS = ("10.0.0.0/8", "fd00::/8")
 
 
 def check_addresses(data: bytes) -> None:
     """The peer and `X-Forwarded-For`: nobody untrusted chooses the address, and what goes on is a field value."""
     said = read(data)
-    peer = said.option(0, "203.0.113.9")
+    # A peer is the socket's to tell, so it is an address.
+    peer = said.option(0)
+    peer = peer if PEER.fullmatch(peer) else "203.0.113.9"
     proxies = Proxies(NETWORKS if "alone" not in said.options else ())
     try:
         client = proxies.client(peer, said.headers)

@@ -30,6 +30,7 @@ GRACE_SECONDS = 30
 
 STATISTIC = re.compile(r"stat::number_of_executed_units:\s+(\d+)")
 COVERAGE = re.compile(r"cov: (\d+) ft: (\d+) corp: (\d+)")
+PROGRESS = re.compile(r"#\d|INFO:")
 ARTIFACT = re.compile(r"Test unit written to (\S+)")
 
 
@@ -108,7 +109,8 @@ def _run(target: Any, seconds: int) -> bool:  # noqa: ANN401  (a Target, whose m
         f"{'ok' if ended.returncode == 0 else 'BROKEN'}\n"
     )
     if ended.returncode:
-        sys.stdout.write("\n".join(said.splitlines()[-60:]) + "\n")
+        told = [line for line in said.splitlines() if not PROGRESS.match(line)]
+        sys.stdout.write("\n".join(told[-60:]) + "\n")
         for artifact in ARTIFACT.findall(said):
             sys.stdout.write(f"again: python -m tests.fuzz.run {target.name} {artifact}\n")
     sys.stdout.flush()

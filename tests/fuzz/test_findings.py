@@ -1,14 +1,15 @@
 """What fuzzing found, each finding under its own name: the input, as small as it got, and the promise it broke."""
 
+import hashlib
 import json
 from urllib.parse import quote
 
 import pytest
 from starlette.requests import Request
 
-from gateway import admin
+from gateway import admin, settings
 from gateway.addresses import Proxies
-from gateway.headers import ToVendor
+from gateway.headers import ToVendor, read_framing
 from normalizers import Scrubber
 from tests.fuzz.asked import GUARDED
 
@@ -56,6 +57,26 @@ def test_forwarded_hops_bring_no_control(hop: bytes) -> None:
     sent = ToVendor(authority="vendor.example")(given, forwarded_for=forwarded)
 
     assert b"x-forwarded-for" not in dict(sent)
+
+
+def test_nominated_accept_encoding_stays_behind() -> None:
+    """What `Connection` names goes no further, though it be a field that we write anew (W-022)."""
+    given = [(b"host", b"a"), (b"connection", b"Accept-Encoding"), (b"accept-encoding", b"gzip, compress")]
+
+    sent = ToVendor(authority="vendor.example")(given, read_framing("1.1", given))
+
+    assert b"accept-encoding" not in dict(sent)
+
+
+# --- Keys -------------------------------------------------------------------------------------------------------------
+
+
+def test_digest_of_nothing_is_no_key() -> None:
+    """The digest of an empty key, which anybody can send, is refused in the settings (contract 12)."""
+    text = f"vendors: {{}}\ncallers: {{a: {{key_sha256: {hashlib.sha256().hexdigest()}}}}}\n"
+
+    with pytest.raises(settings.SettingsError, match="empty key"):
+        settings.loads(text, environ={})
 
 
 # --- The admin port ---------------------------------------------------------------------------------------------------
