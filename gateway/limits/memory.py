@@ -1,0 +1,193 @@
+"""
+The store of one process. Nothing here waits, so nothing interrupts a decision (F-85).
+
+Where each caller has a counter of its own, the table of them is bounded: those that expired go first, then the one that
+is closest to it (RC-72, F-84, W-095).
+"""
+
+from collections import OrderedDict
+from collections.abc import Collection
+from typing import NamedTuple
+
+from normalizers import HouseCode
+
+from . import hold
+from .decision import Decision, decide
+from .hold import Held, Scope
+from .limit import AnyRule, Limit
+from .rule import Moment, Standing
+
+# Callers, or addresses, that one limit remembers. A counter takes 2 KiB at most, so a limit 32 MiB.
+KEYS_LIMIT = 16_384
+# Only credentials that pass through, and were throttled, can make more holds than there are routes.
+HOLDS_LIMIT = 4096
+
+
+class _Counter:
+    """The state of one limit for one key, and the rule that wrote it."""
+
+    __slots__ = ("cells", "rule")
+
+    def __init__(self, rule: AnyRule) -> None:
+        self.rule = rule
+        self.cells = [0] * rule.cells
+
+    def follow(self, rule: AnyRule) -> None:
+        """Go on by another rule, which a reload has brought; what was counted stays where it can."""
+        if rule != self.rule:
+            before, cells = self.rule, self.cells
+            self.cells = [0] * rule.cells
+            if type(rule) is type(before):
+                rule.adopt(self.cells, before.charges(cells))
+        self.rule = rule
+
+    def expires_at(self, now: Moment) -> int:
+        """From when on it says no more than a new one."""
+        return self.rule.expires_at(self.cells, *now)
+
+
+class Holding(NamedTuple):
+    """A hold that is on: the key of its scope, how it answers, and whether a request has gone first."""
+
+    key: str
+    held: Held
+    first: bool
+
+
+class Memory:
+    """
+    Limits and holds of this process alone; keeps the `Store` protocol.
+
+    Mutable state: `_counters` by key, `_holds` by the key of their scope.
+    """
+
+    def __init__(self, *, keys_limit: int = KEYS_LIMIT, holds_limit: int = HOLDS_LIMIT) -> None:
+        self._keys_limit = keys_limit
+        self._holds_limit = holds_limit
+        self._counters: dict[str, _Counter] = {}
+        # The keys of each limit `by: caller` in the order of their last charge: the first is the closest to its expiry.
+        self._keys: dict[str, OrderedDict[str, None]] = {}
+        self._holds: dict[str, list[int]] = {}
+
+    async def take(
+        self, limits: tuple[Limit, ...], keys: tuple[str, ...], now: Moment, scope: Scope | None = None
+    ) -> Decision:
+        """Decide, and charge all or nothing."""
+        counters = []
+        keyed = False
+        for limit, key in zip(limits, keys, strict=True):
+            counter = self._counters.get(key)
+            if counter is None:
+                counter = _Counter(limit.rule)
+                if not limit.keyed:
+                    self._counters[key] = counter
+            elif counter.rule is not limit.rule:
+                counter.follow(limit.rule)
+            counters.append(counter)
+            keyed = keyed or limit.keyed
+        holding = None if scope is None else self._holds.get(scope.key)
+        decision = decide(limits, keys, [counter.cells for counter in counters], now, scope, holding)
+        if keyed and decision.admitted:
+            for limit, key, counter in zip(limits, keys, counters, strict=True):
+                if limit.keyed:
+                    self._remember(limit, key, counter, now)
+        return decision
+
+    def give_back(self, decision: Decision) -> None:
+        """Undo the charges of the windows: the request never got a connection."""
+        for limit, key, mark in decision.charges:
+            if not limit.in_flight:
+                self._undo(limit, key, mark)
+
+    def release(self, decision: Decision) -> None:
+        """Give the slots back: the request is over, however."""
+        for limit, key, mark in decision.charges:
+            if limit.in_flight:
+                self._undo(limit, key, mark)
+
+    def learn(self, scope: Scope, code: HouseCode, lasts: int, now: Moment) -> None:
+        """Hold the scope for that many microseconds, after a reply of the vendor: as `hold.lasts` says."""
+        cells = self._holds.get(scope.key)
+        if cells is None:
+            if len(self._holds) >= self._holds_limit:
+                self._forget_holds(now)
+            cells = self._holds[scope.key] = [0] * hold.CELLS
+        hold.learn(cells, code, now.steady + lasts)
+
+    def answered(self, decision: Decision, now: Moment) -> None:
+        """A reply has come; called after `learn`, if it is one that holds."""
+        cells = self._held_by(decision)
+        if cells is not None:
+            hold.answered(cells, decision.token, now.steady)
+
+    def gone(self, decision: Decision) -> None:
+        """The request is over. Where `answered` came before, this changes nothing."""
+        cells = self._held_by(decision)
+        if cells is not None:
+            hold.gone(cells, decision.token)
+
+    async def look(self, limits: tuple[Limit, ...], keys: tuple[str, ...], now: Moment) -> tuple[Standing, ...]:
+        """What is left of each limit, charging nothing."""
+        standings = []
+        for limit, key in zip(limits, keys, strict=True):
+            counter = self._counters.get(key) or _Counter(limit.rule)
+            counter.rule.free_at(counter.cells, limit.cost, *now)
+            standings.append(counter.rule.standing(counter.cells, *now))
+        return tuple(standings)
+
+    def holds(self, now: Moment) -> list[Holding]:
+        """The holds that are on."""
+        states = ((key, hold.held(cells, now.steady), cells) for key, cells in self._holds.items())
+        return [Holding(key, held, now.steady >= cells[hold.UNTIL]) for key, held, cells in states if held is not None]
+
+    def keep(self, limits: Collection[Limit]) -> None:
+        """Forget the counters of all other limits: a reload has taken them away."""
+        shared = {limit.id for limit in limits if not limit.keyed}
+        keyed = {limit.id for limit in limits if limit.keyed}
+        self._keys = {name: keys for name, keys in self._keys.items() if name in keyed}
+        kept = shared.union(*self._keys.values())
+        self._counters = {key: counter for key, counter in self._counters.items() if key in kept}
+
+    def _undo(self, limit: Limit, key: str, mark: int) -> None:
+        counter = self._counters.get(key)
+        # After a reload the name may be that of a rule to which the mark says nothing.
+        if counter is None or type(counter.rule) is not type(limit.rule):
+            return
+        counter.rule.give_back(counter.cells, limit.cost, mark)
+        if limit.keyed and limit.in_flight and not counter.rule.charges(counter.cells):
+            self._drop(limit.id, key)
+
+    def _remember(self, limit: Limit, key: str, counter: _Counter, now: Moment) -> None:
+        """Note that the key was charged; make room for a new one."""
+        order = self._keys.get(limit.id)
+        if order is None:
+            order = self._keys[limit.id] = OrderedDict()
+        if key in order:
+            order.move_to_end(key)
+            return
+        self._counters[key] = counter
+        order[key] = None
+        # Two at most go for each that comes: the table shrinks as fast as it grew.
+        for _ in range(2):
+            oldest = next(iter(order))
+            full = len(order) > self._keys_limit and not limit.in_flight
+            if not full and self._counters[oldest].expires_at(now) > now.steady:
+                break
+            self._drop(limit.id, oldest)
+
+    def _drop(self, name: str, key: str) -> None:
+        """Forget one caller's counter."""
+        del self._keys[name][key], self._counters[key]
+
+    def _held_by(self, decision: Decision) -> list[int] | None:
+        """The hold after which the request went first, if it did."""
+        if not decision.token or decision.scope is None:
+            return None
+        return self._holds.get(decision.scope.key)
+
+    def _forget_holds(self, now: Moment) -> None:
+        """Make room: those that ended go, or else the quarter that ends first."""
+        by_end = sorted(self._holds, key=lambda key: self._holds[key][hold.UNTIL])
+        ended = [key for key in by_end if self._holds[key][hold.UNTIL] <= now.steady]
+        for key in ended or by_end[: len(by_end) // 4 + 1]:
+            del self._holds[key]
