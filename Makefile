@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := gateway normalizers tests docs
 
-.PHONY: help demo test check docs lock clean
+.PHONY: help demo test check fuzz docs lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
@@ -21,12 +21,16 @@ check: .venv/dev ## format, lint and types, then the tests: what must pass befor
 	$(BIN)/mypy
 	$(MAKE) test
 
+fuzz: .venv/fuzz ## coverage-guided fuzzing, a minute a target; otherwise: make fuzz ARGS="--seconds 600 settings"
+	$(BIN)/python -m tests.fuzz.run $(ARGS)
+
 docs: .venv/dev ## writes the generated tables of README.md anew
 	$(BIN)/python docs/generate.py
 
-lock: .venv/lock ## writes the three lock files anew from pyproject.toml
+lock: .venv/lock ## writes the four lock files anew from pyproject.toml
 	$(COMPILE) requirements.lock pyproject.toml
 	$(COMPILE) requirements-dev.lock pyproject.toml --group dev --constraint requirements.lock
+	$(COMPILE) requirements-fuzz.lock --group fuzz
 	$(COMPILE) requirements-build.lock --group build
 
 clean: ## removes .venv and everything that tools have left
@@ -51,6 +55,10 @@ $(BIN)/pip:
 
 .venv/dev: requirements-dev.lock .venv/runtime
 	$(BIN)/pip install --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@
+
+.venv/fuzz: requirements-fuzz.lock .venv/dev
+	$(BIN)/pip install --disable-pip-version-check --only-binary :all: --require-hashes -r requirements-fuzz.lock
 	@touch $@
 
 .venv/lock: | $(BIN)/pip
