@@ -102,7 +102,7 @@ def ask_twice_then_innocently(gateway: ThreadGateway) -> list[Response]:
 
 @pytest.mark.parametrize("name", ROWS)
 def test_rogue_reply(gateway: ThreadGateway, vendor: RogueVendor, name: str) -> None:
-    """Each reply is what it is to both its callers, and nothing to the next one (W-171, W-048, W-153)."""
+    """Each reply is what it is to both its callers, and nothing to the next one (W-171, W-048, W-153; RC-39)."""
     vendor.answer = rogue(*steps_of(name, ROWS[name]))
 
     for answer in ask_twice_then_innocently(gateway):
@@ -190,7 +190,7 @@ NOWHERE = {
 
 @pytest.mark.parametrize(("target", "code", "reason"), NOWHERE.values(), ids=NOWHERE)
 def test_nothing_was_sent(gateway: ThreadGateway, vendor: RogueVendor, target: str, code: str, reason: str) -> None:
-    """Where no connection stands nothing was sent: retryable even for a POST, and named in Proxy-Status (W-072)."""
+    """Without a connection nothing was sent: retryable even for a POST, and named in Proxy-Status (W-072; RC-51)."""
     vendor.greet = (stall(),)
 
     answer = gateway.ask(target, "POST", body=b"{}")

@@ -164,7 +164,7 @@ def test_unknown_body_has_a_house_type(gateway: ThreadGateway, vendor: RogueVend
 
 def test_schema_of_the_envelope() -> None:
     """Members are named as RFC 9457 asks, and none of them goes or changes its type (W-009, W-010)."""
-    schema = problem_schema()
+    schema: Any = problem_schema()
 
     members = {name: about.get("type", "one of a list") for name, about in schema["properties"].items()}
 
@@ -257,7 +257,7 @@ def test_folded_lines(gateway: ThreadGateway, vendor: RogueVendor, line: bytes) 
 
 @pytest.mark.parametrize("status", ["000", "099", "600", "777", "999"])
 def test_status_out_of_range(gateway: ThreadGateway, vendor: RogueVendor, status: str) -> None:
-    """A status beyond 100 to 599 is no reply, and never the caller's (W-053)."""
+    """A status beyond 100 to 599 is no reply, and never the caller's (W-053, RC-52)."""
     vendor.reply(f"HTTP/1.1 {status} Denied\r\nContent-Length: 2\r\n\r\nok".encode())
 
     check_problem(gateway.ask("/pixii/x"), "vendor_failed", source="network")
