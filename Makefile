@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := gateway normalizers tests docs
 
-.PHONY: help demo test check fuzz docs lock clean
+.PHONY: help demo test check fuzz soak docs lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
@@ -23,6 +23,10 @@ check: .venv/dev ## format, lint and types, then the tests: what must pass befor
 
 fuzz: .venv/fuzz ## coverage-guided fuzzing, a minute a target; otherwise: make fuzz ARGS="--seconds 600 settings"
 	$(BIN)/python -m tests.fuzz.run $(ARGS)
+
+soak: .venv/dev ## chaos for five minutes, then slow callers; prints what was seen
+	$(BIN)/python -m tests.soak.chaos
+	$(BIN)/python -m tests.soak.slow
 
 docs: .venv/dev ## writes the generated tables of README.md anew
 	$(BIN)/python docs/generate.py

@@ -48,7 +48,7 @@ class Access:
     sent: bool = False
     # It carries an `Idempotency-Key`, and the settings let that count.
     keyed: bool = False
-    call: Call | None = None
+    call: Call | None = field(default=None, repr=False)
 
     @property
     def repeatable(self) -> bool:

@@ -37,7 +37,7 @@ class Operated(Protocol):
     def is_ready(self) -> bool:
         """Whether new requests are welcome."""
 
-    def exposition(self, accept: str) -> tuple[bytes, str]:
+    async def exposition(self, accept: str) -> tuple[bytes, str]:
         """The metrics as a scrape's body, and its media type."""
 
     async def reread(self) -> list[str]:
@@ -60,7 +60,7 @@ def create_admin(gateway: Operated) -> ASGIApp:
         return guard
 
     async def metrics(request: Request) -> Response:
-        body, content_type = gateway.exposition(request.headers.get("accept", ""))
+        body, content_type = await gateway.exposition(request.headers.get("accept", ""))
         return Response(body, headers={"content-type": content_type})
 
     async def reload(_: Request) -> Response:

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from . import __version__, log, own
 from .admin import create_admin
 from .lanes import Runtime
-from .metrics import Metrics
+from .metrics import Metrics, encoded
 from .proxy import forward
 from .reload import needs_restart
 from .settings import Settings, SettingsError
@@ -74,9 +74,10 @@ class Gateway(Starlette):
         """Whether new requests are welcome."""
         return not self.draining
 
-    def exposition(self, accept: str) -> tuple[bytes, str]:
-        """The metrics as a scrape's body, and its media type."""
-        return self.metrics.exposition(accept)
+    async def exposition(self, accept: str) -> tuple[bytes, str]:
+        """The metrics as a scrape's body, and its media type; written in a thread, so that no request waits (F-86)."""
+        self.metrics.refresh()
+        return await asyncio.to_thread(encoded, self.metrics.registry, accept)
 
     async def reread(self) -> list[str]:
         """Reload, as an operator asked for it over HTTP; what is wrong, a line each."""

@@ -114,11 +114,11 @@ def read_key(headers: Iterable[Header], *, passthrough: bool = False) -> bytes |
             message = f"The request carries several {name.decode().title()} fields."
             raise BadHeaders(message)
         if name != b"authorization":
-            return values[0]
+            return values[0] or None
         # Basic or a vendor's own scheme is not ours; the next header may still carry a key.
         scheme, _, credentials = values[0].partition(b" ")
         if scheme.lower() == b"bearer":
-            return credentials.strip(b" \t")
+            return credentials.strip(b" \t") or None
     return None
 
 

@@ -7,7 +7,7 @@ A `Runtime` is one generation of the settings: requests that run keep theirs whe
 import asyncio
 import ssl
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from urllib.parse import urlsplit
@@ -42,7 +42,7 @@ class Lane:
     base_path: bytes
     upstream: Upstream
     sender: Sender
-    dialling: tuple[object, ...]
+    dialling: tuple[object, ...] = field(repr=False)
     to_vendor: ToVendor
     to_caller: ToCaller
     metrics: VendorMetrics

@@ -205,11 +205,6 @@ class Metrics:
         for read in self._observed:
             read()
 
-    def exposition(self, accept: str) -> tuple[bytes, str]:
-        """The scrape's body and its media type: OpenMetrics when asked for."""
-        self.refresh()
-        return encoded(self.registry, accept)
-
 
 class VendorMetrics:
     """What is counted for one vendor: children bound at the start, or at their first use."""

@@ -190,9 +190,9 @@ class Supervisor:
         """Whether one worker takes requests and none drains."""
         return not self.stopping and any(worker.ready for worker in self._workers)
 
-    def exposition(self, accept: str) -> tuple[bytes, str]:
+    async def exposition(self, accept: str) -> tuple[bytes, str]:
         """The metrics of all workers together."""
-        return encoded(of_workers(self.metrics_folder), accept)
+        return await asyncio.to_thread(encoded, of_workers(self.metrics_folder), accept)
 
     async def status(self) -> dict[str, object]:
         """What each worker says of itself."""

@@ -8,7 +8,7 @@ path; it is used again only if the reply ended exactly where its framing says (W
 
 from collections.abc import AsyncIterable, AsyncIterator
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
 
@@ -149,9 +149,10 @@ class Call:
     """
 
     method: bytes
-    target: bytes
-    headers: list[Header]
-    body: AsyncIterable[bytes] | None
+    # A path, a query and a credential are no text for a log (W-151).
+    target: bytes = field(repr=False)
+    headers: list[Header] = field(repr=False)
+    body: AsyncIterable[bytes] | None = field(repr=False)
     timeouts: Timeouts
     began_at: float = 0.0
     connected_at: float | None = None

@@ -7,7 +7,17 @@ import pytest
 from prometheus_client import Counter, Histogram
 from prometheus_client.parser import text_string_to_metric_families
 
-from gateway.metrics import METHODS, TABLE, Metrics, Outcome, VendorMetrics, job_codes, method_label, status_label
+from gateway.metrics import (
+    METHODS,
+    TABLE,
+    Metrics,
+    Outcome,
+    VendorMetrics,
+    encoded,
+    job_codes,
+    method_label,
+    status_label,
+)
 from normalizers import VENDORS, HouseCode, Problem, Source
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -21,7 +31,7 @@ def metrics() -> Metrics:
 
 def samples(metrics: Metrics, name: str) -> Iterator[dict[str, str]]:
     """The label sets of a sample's name."""
-    for family in text_string_to_metric_families(metrics.exposition("")[0].decode()):
+    for family in text_string_to_metric_families(encoded(metrics.registry, "")[0].decode()):
         for sample in family.samples:
             if sample.name == name:
                 yield sample.labels
@@ -95,7 +105,7 @@ def test_an_unmapped_code_is_other(metrics: Metrics) -> None:
 
     counted.error(Problem(HouseCode.VENDOR_FAILED, Source.VENDOR, "?", label="other", unreadable=True))
 
-    text = metrics.exposition("")[0].decode()
+    text = encoded(metrics.registry, "")[0].decode()
     assert 'errgate_unmapped_codes_total{vendor="acme"} 1.0' in text
     assert 'errgate_unreadable_replies_total{vendor="acme"} 1.0' in text
 
@@ -107,14 +117,14 @@ def test_a_trace_is_an_exemplar_in_openmetrics(metrics: Metrics) -> None:
     counted.duration("submit", 0.2, TRACE)
 
     accept = "application/openmetrics-text; version=1.0.0"
-    body, content_type = metrics.exposition(accept)
+    body, content_type = encoded(metrics.registry, accept)
     assert f'# {{trace_id="{TRACE}"}}' in body.decode()
     assert content_type.startswith("application/openmetrics-text")
-    assert TRACE not in metrics.exposition("text/plain")[0].decode()
+    assert TRACE not in encoded(metrics.registry, "text/plain")[0].decode()
 
 
 def test_there_are_no_created_series(metrics: Metrics) -> None:
     """A `_created` sample would double the series (contract 14)."""
     VendorMetrics(metrics, "acme").prepare(None, own_credential=False, routes=())
 
-    assert "_created" not in metrics.exposition("")[0].decode()
+    assert "_created" not in encoded(metrics.registry, "")[0].decode()
