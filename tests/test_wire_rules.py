@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests import wire_rules
+from tests import mutate, wire_rules
 
 # Docstrings that name more; they are to name three.
 NAME_MORE = {"test_framing_that_could_be_read_two_ways"}
@@ -47,3 +47,14 @@ def test_no_test_keeps_many_rules() -> None:
     ]
 
     assert many == []
+
+
+def test_mutants_can_be_made() -> None:
+    """Each guarding line that `make mutants` breaks stands in its file once, and a test names its rule."""
+    for name in mutate.drawn():
+        mutant = mutate.MUTANTS[name]
+        text = (wire_rules.ROOT / mutant.path).read_text(encoding="utf-8")
+
+        assert mutate.broken(text, mutant) != text
+        assert name in wire_rules.by_name()
+    assert len(mutate.drawn()) == mutate.DRAWN

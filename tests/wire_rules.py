@@ -13,6 +13,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -125,6 +126,7 @@ def keepers() -> Iterator[Keeper]:
                     yield Keeper(path, node.name, names)
 
 
+@cache
 def by_name() -> dict[str, list[Keeper]]:
     """The tests that name each rule or behaviour."""
     found: dict[str, list[Keeper]] = defaultdict(list)

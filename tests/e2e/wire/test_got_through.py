@@ -166,6 +166,31 @@ def test_chunk_extensions_are_bounded(gateway: ThreadGateway, vendor: RogueVendo
     assert not any(request.complete for request in vendor.requests)
 
 
+TRAILERS = {
+    "many": b"X-T: 1\r\n" * 17,
+    "large": b"X-T: " + b"a" * 9000 + b"\r\n",
+}
+
+
+@pytest.mark.parametrize("trailers", TRAILERS.values(), ids=TRAILERS)
+def test_trailers_are_dropped_and_bounded(gateway: ThreadGateway, vendor: RogueVendor, trailers: bytes) -> None:
+    """Trailers are no header fields: a few are dropped, more than any message has are refused (W-054)."""
+    gateway.asked += 2
+    start = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n"
+
+    few, many = converse(
+        gateway.address,
+        [Speech([start + b"X-Api-Key: evil\r\nX-Vendor-Key: evil\r\n\r\n"]), Speech([start + trailers + b"\r\n"])],
+    )
+
+    assert few.statuses == (200,)
+    assert many.statuses == (400,)
+    assert many.closed
+    for request in vendor.requests:
+        assert request.header("x-vendor-key") != "evil"
+        assert "x-api-key" not in request.head.names()
+
+
 def test_small_chunks_are_no_overhead(gateway: ThreadGateway, vendor: RogueVendor) -> None:
     """Twenty thousand chunks of one byte, with a short extension each, pass (F-63)."""
     gateway.asked += 1
