@@ -277,6 +277,9 @@ def _is_spliced(body: bytes, encoded: list[bytes]) -> None:
     members = Reply(200, {}, body).json()
     assert isinstance(members, dict)
     taken = "problems" in members
+    # Nothing is spliced into what has both names; goes with the mark of `test_job_with_both_names_taken`.
+    if taken and "errgate_problems" in members:
+        return
     name = "errgate_problems" if taken else "problems"
     spliced = annotate(body, encoded, taken=taken)
     # One run of bytes was added, and nothing else happened.

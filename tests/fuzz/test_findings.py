@@ -11,6 +11,8 @@ from gateway import admin, settings
 from gateway.addresses import Proxies
 from gateway.headers import ToVendor, read_framing
 from normalizers import Scrubber
+from tests.e2e.harness.gateway import ThreadGateway, settings_text
+from tests.e2e.harness.vendor import RogueVendor, reply
 from tests.fuzz.asked import GUARDED
 
 # --- The scrubber -----------------------------------------------------------------------------------------------------
@@ -99,3 +101,19 @@ def test_admin_refuses_what_is_no_authority(name: bytes, value: bytes, status: i
 
     assert refusal is not None
     assert refusal.status_code == status
+
+
+# --- Jobs -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.xfail(reason="a second errgate_problems hides the vendor's")
+def test_job_with_both_names_taken() -> None:
+    """A failed job that has both names of ours keeps every byte, and the failure is told in the head (contract 9)."""
+    body = b'{"status": "failed", "error_code": "X", "problems": 1, "errgate_problems": 2}'
+    with RogueVendor() as vendor, ThreadGateway(settings_text({"pixii": {"base_url": vendor.url}})) as gateway:
+        vendor.reply(reply(200, body, [("Content-Type", "application/json")]))
+
+        answer = gateway.ask("/pixii/v1/api/jobs/1")
+
+    assert answer.body == body
+    assert answer.header("errgate-job-codes") == "work_failed"
