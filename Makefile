@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := gateway normalizers tests docs
 
-.PHONY: help demo test check fuzz soak docs lock clean
+.PHONY: help demo test check fuzz soak mutants docs lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
@@ -28,8 +28,12 @@ soak: .venv/dev ## chaos for five minutes, then slow callers; prints what was se
 	$(BIN)/python -m tests.soak.chaos
 	$(BIN)/python -m tests.soak.slow
 
-docs: .venv/dev ## writes the generated tables of README.md anew
+mutants: .venv/dev ## breaks thirty rules of the wire, one at a time, and shows that a test of each fails
+	$(BIN)/python -m tests.mutate $(ARGS)
+
+docs: .venv/dev ## writes the generated tables of README.md and docs/wire.md anew
 	$(BIN)/python docs/generate.py
+	$(BIN)/python -m tests.wire_rules --write
 
 lock: .venv/lock ## writes the four lock files anew from pyproject.toml
 	$(COMPILE) requirements.lock pyproject.toml

@@ -128,7 +128,11 @@ def run(name: str, tree: Path) -> tuple[str, str, float]:
             timeout=LIMIT_SECONDS,
             check=False,
         )
-        failed = [line.split()[1] for line in done.stdout.splitlines() if line.startswith(("FAILED ", "ERROR tests"))]
+        failed = [
+            line.split(" - ")[0].partition(" ")[2]
+            for line in done.stdout.splitlines()
+            if line.startswith(("FAILED ", "ERROR tests"))
+        ]
         died = failed[0] if failed else "" if done.returncode == 0 else "the tests could not run"
     except subprocess.TimeoutExpired:
         died = "a test waits for ever"
@@ -156,7 +160,7 @@ def main(names: Sequence[str]) -> int:
         with ThreadPoolExecutor(AT_ONCE) as pool:
             for name, died, seconds in pool.map(one, names):
                 survivors += not died
-                test = died.rpartition("/")[2] or "SURVIVED"
+                test = died.partition("::")[2] or died or "SURVIVED"
                 sys.stdout.write(f"{name}  {MUTANTS[name].path:30}  {seconds:5.1f} s  {test}\n")
                 sys.stdout.flush()
     sys.stdout.write(f"{len(names) - survivors} of {len(names)} mutants died\n")
