@@ -116,7 +116,7 @@ class Speech:
     What is said on one connection: the pieces, and the methods in them, so that the answers can be read.
 
     `answers`: how many must be here before a silence ends the conversation. `half_close` ends our side after the last
-    piece. `pause` is the time between two pieces, in seconds.
+    piece. `pause` is the time between two pieces, in seconds. `until_closed` waits for the end, however silent it is.
     """
 
     pieces: Sequence[bytes]
@@ -124,6 +124,7 @@ class Speech:
     answers: int = 1
     half_close: bool = False
     pause: float = 0.0
+    until_closed: bool = False
 
 
 def converse(address: tuple[str, int], speeches: Iterable[Speech]) -> list[Talk]:
@@ -174,7 +175,9 @@ async def _converse(address: tuple[str, int], speech: Speech) -> Talk:  # noqa: 
             while not listening.done():
                 news.clear()
                 here = read(bytes(received), speech.methods, closed=False).responses
-                enough = sum(response.complete for response in here) >= speech.answers
+                # Who says that it closes is waited for until it has.
+                going_on = not speech.until_closed and not (here and here[-1].header("connection") == "close")
+                enough = going_on and sum(response.complete for response in here) >= speech.answers
                 try:
                     await asyncio.wait_for(news.wait(), QUIET_SECONDS if enough else None)
                 except TimeoutError:

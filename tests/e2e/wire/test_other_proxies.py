@@ -106,13 +106,13 @@ MEDIA_TYPES = [
 
 
 @pytest.mark.parametrize("body", [b"", b'{"a": 1} ', b"--b\r\n\r\n\x00\xff\r\n--b--\r\n"])
-@pytest.mark.parametrize("media_type", MEDIA_TYPES)
-def test_media_types(gateway: ThreadGateway, vendor: RogueVendor, media_type: str, body: bytes) -> None:
+def test_media_types(gateway: ThreadGateway, vendor: RogueVendor, body: bytes) -> None:
     """RC-09, RC-41: whatever its type, spelled however, a body arrives byte for byte under that spelling."""
-    gateway.ask("/pixii/x", "POST", [("Content-Type", media_type)], body)
+    for media_type in MEDIA_TYPES:
+        gateway.ask("/pixii/x", "POST", [("Content-Type", media_type)], body)
 
-    assert vendor.requests[-1].body == body
-    assert vendor.requests[-1].head.all("content-type") == [media_type]
+        assert vendor.requests[-1].body == body
+        assert vendor.requests[-1].head.all("content-type") == [media_type]
 
 
 def test_close_is_between_the_two(gateway: ThreadGateway, vendor: RogueVendor) -> None:
@@ -140,20 +140,20 @@ PASSED_TARGETS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("target", REFUSED_TARGETS)
-def test_targets_that_climb(gateway: ThreadGateway, vendor: RogueVendor, target: str) -> None:
+def test_targets_that_climb(gateway: ThreadGateway, vendor: RogueVendor) -> None:
     """RC-20, RC-21, RC-22: a path that another reader could make climb is refused, never mended (W-059)."""
-    check_problem(gateway.ask(target), "invalid_request", source="gateway")
+    for target in REFUSED_TARGETS:
+        check_problem(gateway.ask(target), "invalid_request", source="gateway")
 
     assert vendor.requests == []
 
 
-@pytest.mark.parametrize("target", PASSED_TARGETS)
-def test_targets_that_pass(gateway: ThreadGateway, vendor: RogueVendor, target: str) -> None:
+def test_targets_that_pass(gateway: ThreadGateway, vendor: RogueVendor) -> None:
     """RC-20, RC-22, RC-27: all else stays under the vendor's base, byte for byte (W-057)."""
-    assert gateway.ask(target).body == b"ok"
+    for target in PASSED_TARGETS:
+        assert gateway.ask(target).body == b"ok", target
 
-    assert vendor.requests[-1].target == b"/base" + target.removeprefix("/pixii").encode()
+        assert vendor.requests[-1].target == b"/base" + target.removeprefix("/pixii").encode()
 
 
 FORMS = {

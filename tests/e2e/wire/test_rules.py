@@ -86,21 +86,17 @@ def set_catalog(vendor: RogueVendor) -> None:
     vendor.answer = answer
 
 
-@pytest.mark.parametrize("accept", ["*/*", "text/html", "application/xml;q=1, application/json;q=0"])
 @pytest.mark.parametrize(("data", "code"), CATALOG.values(), ids=CATALOG)
-def test_every_error_is_an_envelope(
-    gateway: ThreadGateway, vendor: RogueVendor, data: bytes, code: str, accept: str
-) -> None:
+def test_every_error_is_an_envelope(gateway: ThreadGateway, vendor: RogueVendor, data: bytes, code: str) -> None:
     """Each error is problem+json with the status that was sent, whatever the caller accepts (W-001, W-002, W-013)."""
     set_catalog(vendor)
-    data = data.replace(b"\r\n\r\n", f"\r\nAccept: {accept}\r\n\r\n".encode(), 1)
+    for accept in ("*/*", "text/html", "application/xml;q=1, application/json;q=0"):
+        answer = gateway.send(data.replace(b"\r\n\r\n", f"\r\nAccept: {accept}\r\n\r\n".encode(), 1))
 
-    answer = gateway.send(data)
-
-    problem = check_problem(answer, code)
-    assert not answer.body.startswith(b"\xef\xbb\xbf")
-    assert problem["title"] == HouseCode.of(code).title
-    assert problem["type"] == f"/-/problems/{code}"
+        problem = check_problem(answer, code)
+        assert not answer.body.startswith(b"\xef\xbb\xbf")
+        assert problem["title"] == HouseCode.of(code).title
+        assert problem["type"] == f"/-/problems/{code}"
 
 
 @pytest.mark.parametrize(("data", "code"), CATALOG.values(), ids=CATALOG)
@@ -291,25 +287,26 @@ def test_no_server_field(gateway: ThreadGateway, vendor: RogueVendor) -> None:
         assert b"uvicorn" not in answer.head.raw.lower()
 
 
-@pytest.mark.parametrize("status", [200, 201, 202, 203, 206, 226, 299, 300, 301, 303, 307, 308, 399])
-def test_success_stays_what_it_is(gateway: ThreadGateway, vendor: RogueVendor, status: int) -> None:
+def test_success_stays_what_it_is(gateway: ThreadGateway, vendor: RogueVendor) -> None:
     """A success or a redirect keeps its status and every byte (W-076)."""
-    vendor.reply(reply(status, b"\x00\xff as it is"))
+    for status in (200, 201, 202, 203, 206, 226, 299, 300, 301, 303, 307, 308, 399):
+        vendor.reply(reply(status, b"\x00\xff as it is"))
 
-    answer = gateway.ask("/pixii/x")
+        answer = gateway.ask("/pixii/x")
 
-    assert (answer.status, answer.body) == (status, b"\x00\xff as it is")
+        assert (answer.status, answer.body) == (status, b"\x00\xff as it is")
 
 
-@pytest.mark.parametrize("status", [400, 402, 418, 422, 451, 499, 500, 501, 520, 529, 530, 599])
-def test_error_stays_an_error(gateway: ThreadGateway, vendor: RogueVendor, status: int) -> None:
+def test_error_stays_an_error(gateway: ThreadGateway, vendor: RogueVendor) -> None:
     """An error stays one; its status is the house code's, the vendor's own is kept beside it (W-075, W-076)."""
-    vendor.reply(reply(status, b"{}"))
+    for status in (400, 402, 418, 422, 451, 499, 500, 501, 520, 529, 530, 599):
+        vendor.reply(reply(status, b"{}"))
 
-    problem = check_problem(gateway.ask("/pixii/x"), gateway.ask("/pixii/x").json()["code"], source="vendor")
+        answer = gateway.ask("/pixii/x")
 
-    assert problem["status"] in {house.status for house in HouseCode}
-    assert problem["vendor_error"]["status"] == status
+        problem = check_problem(answer, answer.header("errgate-code") or "", source="vendor")
+        assert problem["status"] in {house.status for house in HouseCode}
+        assert problem["vendor_error"]["status"] == status
 
 
 def test_coded_success_passes_coded(gateway: ThreadGateway, vendor: RogueVendor) -> None:

@@ -37,7 +37,11 @@ def has_no_body(row: Mutation) -> bool:
 def ask(gateway: ThreadGateway, rows: Sequence[Mutation], before: bytes = b"") -> list[Talk]:
     """Send each row on a connection of its own."""
     gateway.uncounted = True
-    return converse(gateway.address, [Speech([row.request(before)], ["POST"]) for row in rows])
+    return converse(
+        gateway.address,
+        # Behind a line that frames nothing the chunks are no request, and end the connection.
+        [Speech([row.request(before)], ["POST"], until_closed=has_no_body(row) and not before) for row in rows],
+    )
 
 
 def check(row: Mutation, talk: Talk) -> bool:
