@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gateway import metrics, settings
+from gateway import settings
 from normalizers import VENDORS, HouseCode, Route, Row, Vendor
 
 README = Path(__file__).resolve().parent.parent / "README.md"
@@ -166,7 +166,7 @@ def metrics_table() -> str:
     """What a scrape of the admin port sees."""
     rows = (
         (code(metric.name), metric.kind.__name__.lower(), " ".join(map(code, metric.labels)), cell(metric.help))
-        for metric in metrics.TABLE
+        for metric in TABLE
     )
     return table(("metric", "type", "labels", ""), rows)
 

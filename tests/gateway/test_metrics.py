@@ -9,7 +9,6 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.metrics import (
     METHODS,
-    TABLE,
     Metrics,
     Outcome,
     VendorMetrics,
@@ -18,6 +17,7 @@ from gateway.metrics import (
     method_label,
     status_label,
 )
+from gateway.metrics.table import TABLE
 from normalizers import VENDORS, HouseCode, Problem, Source
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
