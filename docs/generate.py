@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gateway import settings
+from gateway.metrics.table import TABLE
 from normalizers import VENDORS, HouseCode, Route, Row, Vendor
 
 README = Path(__file__).resolve().parent.parent / "README.md"
