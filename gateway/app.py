@@ -20,7 +20,7 @@ from .admin import create_admin
 from .lanes import Runtime
 from .metrics import Metrics, encoded
 from .proxy import forward
-from .reload import needs_restart
+from .reload import fingerprint, needs_restart
 from .settings import Settings, SettingsError
 from .status import status_of
 
@@ -32,7 +32,8 @@ class Gateway(Starlette):
     """
     The traffic port's application.
 
-    Mutable state: `runtime`, replaced whole by a reload, and its successor in the middle of one; `draining`, set once.
+    Mutable state: `runtime`, replaced whole by a reload, and its successor in the middle of one; `draining`, set once;
+    `seen`, what the watched files said when they were read last.
     """
 
     def __init__(self, settings: Settings, reread: Callable[[Settings], Settings] | None = None) -> None:
@@ -41,6 +42,7 @@ class Gateway(Starlette):
         self._reread = reread
         self._following: Runtime | None = None
         self.draining = False
+        self.seen = b""
         self.metrics = Metrics(__version__)
         self.metrics.reload_successful.set(1)
         self.runtime = Runtime(settings, self.metrics)
@@ -108,15 +110,22 @@ class Gateway(Starlette):
             self.commit()
         return faults
 
-    def prepare(self) -> list[str]:
-        """The first half of a reload: read and judge; nothing is in force yet. Returns what is wrong, a line each."""
-        if self._reread is None:
-            return ["the gateway runs without a settings file; start it with one to change its settings"]
+    def prepare(self, following: Settings | None = None) -> list[str]:
+        """
+        The first half of a reload: read and judge; nothing is in force yet. Returns what is wrong, a line each.
+
+        Args:
+            following: the new settings, where somebody else has read them.
+        """
         settings = self.runtime.settings
-        try:
-            following = self._reread(settings)
-        except SettingsError as error:
-            return list(error.faults)
+        if following is None:
+            if self._reread is None:
+                return ["the gateway runs without a settings file; start it with one to change its settings"]
+            self.seen = fingerprint(self.watched)
+            try:
+                following = self._reread(settings)
+            except SettingsError as error:
+                return list(error.faults)
         faults = needs_restart(settings, following)
         if not faults:
             self._following = self.runtime.following(following)
@@ -134,10 +143,11 @@ class Gateway(Starlette):
         log.event(logging.INFO, "settings reloaded", vendors=len(settings.vendors), warnings=list(settings.warnings))
 
     def abandon(self, faults: list[str]) -> None:
-        """The other second half: the old settings stay."""
+        """The other second half: the old settings stay; without faults somebody else has logged them."""
         self._following = None
         self.metrics.reload_successful.set(0)
-        log.event(logging.ERROR, "settings not reloaded: the old ones stay in force", faults=faults)
+        if faults:
+            log.event(logging.ERROR, "settings not reloaded: the old ones stay in force", faults=faults)
 
 
 @asynccontextmanager

@@ -40,7 +40,13 @@ def needs_restart(old: Settings, new: Settings) -> list[str]:
 
 
 class Reloadable(Protocol):
-    """What can take new settings."""
+    """
+    What can take new settings.
+
+    Mutable state: `seen`, the fingerprint of the watched files just before they were read last, whoever asked for it.
+    """
+
+    seen: bytes
 
     @property
     def watched(self) -> frozenset[Path]:
@@ -64,10 +70,11 @@ def fingerprint(paths: Iterable[Path]) -> bytes:
 
 async def watch(app: Reloadable, *, interval: float = INTERVAL_SECONDS) -> None:
     """Reload whenever the content of a watched file changes. Runs until it is cancelled."""
-    seen = fingerprint(app.watched)
+    app.seen = fingerprint(app.watched)
     while app.watched:
         await asyncio.sleep(interval)
         now = fingerprint(app.watched)
-        if now != seen:
+        if now != app.seen:
+            # Noted before they are read: what changes while they are is seen the next time.
+            app.seen = now
             app.reload()
-            seen = fingerprint(app.watched)

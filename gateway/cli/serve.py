@@ -12,6 +12,7 @@ from gateway.sandbox import BASE_PATHS, create_sandbox
 from gateway.server import (
     Supervisor,
     bind,
+    handed,
     own_command,
     run,
     run_sandbox,
@@ -43,6 +44,12 @@ def serve(
     """
     path = choose(config)
     instead = Instead(host, port, admin_port, workers)
+    sockets = worker_sockets()
+    if sockets is not None:
+        settings = handed(sockets[1])
+        log.configure(settings.log.level)
+        run_worker(create_app(settings), *sockets)
+        return
     with refusing():
         settings = instead.of(load(path))
     server, admin = settings.server, settings.server.admin
@@ -51,10 +58,6 @@ def serve(
         return instead.of(load(path, old=old))
 
     log.configure(settings.log.level)
-    handed = worker_sockets()
-    if handed is not None:
-        run_worker(create_app(settings, reread=reread), *handed)
-        return
     with bind(server.host, server.port) as front, bind(admin.host, admin.port, option="--admin-port") as back:
 
         def ready() -> None:
@@ -64,7 +67,10 @@ def serve(
             log.event(logging.WARNING, line)
         if server.workers == 1:
             run(create_app(settings, reread=reread), front, back, ready=ready)
-        elif not run_supervised(Supervisor(settings, reread, front, own_command()), back, ready=ready):
+            return
+        with refusing():
+            supervisor = Supervisor(settings, reread, front, own_command())
+        if not run_supervised(supervisor, back, ready=ready):
             raise Stop("errgate serve: the workers die as soon as they start; the lines above say why")
 
 

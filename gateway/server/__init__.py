@@ -25,7 +25,7 @@ from gateway.app import Gateway
 from gateway.reload import watch
 from normalizers import HouseCode
 
-from .control import Answer, Line, obey, tell_alive
+from .control import Answer, Line, handed, obey, read, tell_alive
 from .protocol import Guard, guarded
 from .supervisor import Supervisor, own_command, worker_sockets
 
@@ -224,18 +224,18 @@ def run_worker(app: Gateway, traffic: socket.socket, control: socket.socket) -> 
         stop.listen(lambda: None)
         line = await Line.over(control)
 
-        async def prepare() -> Answer:
-            return {"faults": app.prepare()}
+        async def prepare(order: Answer) -> Answer:
+            return {"faults": app.prepare(read(order["settings"]))}
 
-        async def commit() -> Answer:
+        async def commit(_: Answer) -> Answer:
             app.commit()
             return {}
 
-        async def abandon() -> Answer:
+        async def abandon(_: Answer) -> Answer:
             app.abandon([])
             return {}
 
-        async def status() -> Answer:
+        async def status(_: Answer) -> Answer:
             return {"status": await app.status()}
 
         async def obey_to_the_end() -> None:
@@ -358,6 +358,7 @@ __all__ = [
     "Stop",
     "Supervisor",
     "bind",
+    "handed",
     "own_command",
     "run",
     "run_demo",

@@ -11,9 +11,11 @@ import contextlib
 import itertools
 import logging
 import os
+import pickle
 import shutil
 import signal
 import socket
+import struct
 import sys
 import tempfile
 import time
@@ -23,10 +25,10 @@ from pathlib import Path
 from gateway import __version__, log
 from gateway.admin import create_admin
 from gateway.metrics import encoded, forget_worker, of_workers
-from gateway.reload import needs_restart, watch
+from gateway.reload import fingerprint, needs_restart, watch
 from gateway.settings import Settings, SettingsError
 
-from .control import Answer, Line
+from .control import Answer, Line, written
 
 # Where a worker finds its two sockets, and prometheus_client the folder that all workers write their metrics to.
 SOCKETS_VARIABLE = "ERRGATE_WORKER"
@@ -35,9 +37,14 @@ METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 # Contract 4: `/-/healthy` fails when a worker has not answered for 5 s.
 SILENCE_LIMIT_SECONDS = 5.0
 
-# A worker that dies sooner than this after its start is not replaced at once, and not for ever.
+# A worker that dies sooner than this after its start is not replaced at once; where none lives longer, not for ever.
 SHORT_LIFE_SECONDS = 2.0
-SHORT_LIVES_LIMIT = 5
+SHORT_LIVES_LIMIT = 3
+FIRST_PAUSE_SECONDS = 0.1
+LONGEST_PAUSE_SECONDS = 1.0
+
+# How long a worker that was told to stop may take beyond what its requests may.
+STOPPING_SECONDS = 3.0
 
 # How long a worker may take for an answer.
 ANSWER_SECONDS = 5.0
@@ -74,11 +81,11 @@ class Worker:
         for question in self._questions.values():
             question.cancel()
 
-    async def ask(self, order: str) -> Answer | None:
+    async def ask(self, order: str, **more: object) -> Answer | None:
         """Its answer; None when it dies or takes too long."""
         number = next(self._numbers)
         question = self._questions[number] = asyncio.get_running_loop().create_future()
-        self.line.say(id=number, do=order)
+        self.line.say(id=number, do=order, **more)
         done, _ = await asyncio.wait({question}, timeout=ANSWER_SECONDS)
         self._questions.pop(number, None)
         return question.result() if done and not question.cancelled() else None
@@ -93,7 +100,11 @@ class Supervisor:
     """
     The workers of one gateway, and what an operator asks of them all.
 
-    Mutable state: the workers that live, the settings in force, and whether the gateway is stopping.
+    Mutable state: the workers that live, the settings in force, what their files said when they were read last, and
+    whether the gateway is stopping.
+
+    Raises:
+        SettingsError: where the settings cannot be handed to another process.
     """
 
     def __init__(
@@ -103,6 +114,12 @@ class Supervisor:
         traffic: socket.socket,
         command: Sequence[str],
     ) -> None:
+        try:
+            written(settings)
+        except (pickle.PicklingError, AttributeError, TypeError) as error:
+            raise SettingsError(
+                [f"server.workers: a normalizer cannot be handed to a worker ({error}); mend its package, or write 1"]
+            ) from error
         self.settings = settings
         self._reread = reread
         self._traffic = traffic
@@ -112,6 +129,7 @@ class Supervisor:
         self._reloads: set[asyncio.Future[list[str]]] = set()
         self._reloading = asyncio.Lock()
         self._short_lives = 0
+        self.seen = b""
         self.stopping = False
         self.failed = asyncio.Event()
         self.metrics_folder = tempfile.mkdtemp(prefix="errgate-metrics-")
@@ -127,6 +145,11 @@ class Supervisor:
             await asyncio.sleep(0.02)
 
     async def _start_one(self) -> None:
+        # Not in the middle of a reload: the new worker would miss half of it.
+        async with self._reloading:
+            await self._start_now()
+
+    async def _start_now(self) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
             handed = (self._traffic.fileno(), theirs.fileno())
@@ -141,7 +164,10 @@ class Supervisor:
                 },
             )
         worker = Worker(process, await Line.over(ours))
+        worker.line.hand(self.settings)
         self._workers.append(worker)
+        if self.stopping:
+            worker.signal(signal.SIGTERM)
         tending = asyncio.create_task(self._tend(worker))
         self._tending.add(tending)
         tending.add_done_callback(self._tending.discard)
@@ -149,8 +175,9 @@ class Supervisor:
     async def _tend(self, worker: Worker) -> None:
         """Listen to a worker until it dies, then replace it."""
         await worker.listen()
-        status = await worker.process.wait()
+        # A worker that lives on without its line hears from this that it is alone, and ends.
         worker.line.close()
+        status = await worker.process.wait()
         self._workers.remove(worker)
         forget_worker(worker.process.pid, self.metrics_folder)
         if self.stopping:
@@ -158,21 +185,31 @@ class Supervisor:
         lived = time.monotonic() - worker.began_at
         log.event(logging.ERROR, "worker died", pid=worker.process.pid, status=status, lived_seconds=round(lived, 3))
         self._short_lives = self._short_lives + 1 if lived < SHORT_LIFE_SECONDS else 0
-        if self._short_lives >= SHORT_LIVES_LIMIT * self.settings.server.workers:
+        if self._short_lives >= SHORT_LIVES_LIMIT * self.settings.server.workers and not self.is_ready():
             self.failed.set()
             return
         if self._short_lives:
-            await asyncio.sleep(1.0)
+            doubled = FIRST_PAUSE_SECONDS * 2 ** min(self._short_lives, SHORT_LIVES_LIMIT)
+            await asyncio.sleep(min(doubled, LONGEST_PAUSE_SECONDS))
         if not self.stopping:
             await self._start_one()
 
     async def stop(self, number: signal.Signals) -> None:
-        """End all workers by this signal, and wait until the last is gone."""
+        """End all workers by this signal, and wait until the last is gone; one that does not end in time is killed."""
         self.stopping = True
         for worker in list(self._workers):
             worker.signal(number)
-        if self._tending:
-            await asyncio.wait(self._tending)
+        # The workers have the port for as long as they take requests; then nobody shall wait in its queue.
+        self._traffic.close()
+        patience = self.settings.server.shutdown.lameduck + self.settings.grace_seconds + STOPPING_SECONDS
+        end = time.monotonic() + patience
+        while self._tending:
+            await asyncio.wait(self._tending, timeout=max(0.0, end - time.monotonic()))
+            if time.monotonic() >= end:
+                for worker in list(self._workers):
+                    log.event(logging.ERROR, "worker does not end: killed", pid=worker.process.pid)
+                    worker.signal(signal.SIGKILL)
+                end = time.monotonic() + STOPPING_SECONDS
         shutil.rmtree(self.metrics_folder, ignore_errors=True)
 
     def hurry(self) -> None:
@@ -192,14 +229,23 @@ class Supervisor:
 
     async def exposition(self, accept: str) -> tuple[bytes, str]:
         """The metrics of all workers together."""
-        return await asyncio.to_thread(encoded, of_workers(self.metrics_folder), accept)
+        return await asyncio.to_thread(self._exposition, accept)
+
+    def _exposition(self, accept: str) -> tuple[bytes, str]:
+        # A worker that starts or ends changes its files while they are read.
+        for _ in range(3):
+            with contextlib.suppress(struct.error, FileNotFoundError):
+                return encoded(of_workers(self.metrics_folder), accept)
+            time.sleep(0.01)
+        return encoded(of_workers(self.metrics_folder), accept)
 
     async def status(self) -> dict[str, object]:
         """What each worker says of itself."""
-        answers = await asyncio.gather(*(worker.ask("status") for worker in self._workers))
+        asked = list(self._workers)
+        answers = await asyncio.gather(*(worker.ask("status") for worker in asked))
         workers = [
             {"pid": worker.process.pid, "ready": worker.ready, **((answer or {}).get("status") or {"state": "silent"})}
-            for worker, answer in zip(self._workers, answers, strict=True)
+            for worker, answer in zip(asked, answers, strict=True)
         ]
         state = "draining" if self.stopping else "ready" if self.is_ready() else "not ready"
         return {"version": __version__, "state": state, "warnings": list(self.settings.warnings), "workers": workers}
@@ -207,6 +253,7 @@ class Supervisor:
     async def reread(self) -> list[str]:
         """Have all workers take the settings of the file, or none."""
         async with self._reloading:
+            self.seen = fingerprint(self.watched)
             try:
                 settings = self._reread(self.settings)
                 faults = needs_restart(self.settings, settings)
@@ -214,7 +261,8 @@ class Supervisor:
                 faults = list(error.faults)
             workers = list(self._workers)
             if not faults:
-                for answer in await asyncio.gather(*(worker.ask("prepare") for worker in workers)):
+                text = written(settings)
+                for answer in await asyncio.gather(*(worker.ask("prepare", settings=text) for worker in workers)):
                     faults += ["a worker did not answer; try again"] if answer is None else answer["faults"]
             verdict = "abandon" if faults else "commit"
             await asyncio.gather(*(worker.ask(verdict) for worker in workers))

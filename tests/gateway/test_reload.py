@@ -17,6 +17,7 @@ class Watched:
     def __init__(self, path: Path) -> None:
         self.watched = frozenset({path})
         self.reloads = 0
+        self.seen = b""
 
     def reload(self) -> None:
         """Count."""
@@ -41,6 +42,26 @@ def test_a_file_is_watched_by_what_it_says(tmp_path: Path, change: str, reloads:
     path.write_text("old")
 
     assert asyncio.run(seen_changes(path, change)) == reloads
+
+
+async def reloads_after_another(path: Path) -> int:
+    """How many reloads follow when somebody else reloads what stood in the file for a moment only."""
+    app = Watched(path)
+    watching = asyncio.create_task(watch(app, interval=0.01))
+    await asyncio.sleep(0.03)
+    app.seen = fingerprint([path.with_name("other")])
+    await asyncio.sleep(0.1)
+    watching.cancel()
+    return app.reloads
+
+
+def test_what_somebody_else_has_read_counts(tmp_path: Path) -> None:
+    """A reload on request notes what it read, so that the file's way back to what it said before is a change."""
+    path = tmp_path / "secret"
+    path.write_text("old")
+    (tmp_path / "other").write_text("for a moment")
+
+    assert asyncio.run(reloads_after_another(path)) == 1
 
 
 def test_a_swapped_link_is_a_change(tmp_path: Path) -> None:
