@@ -217,10 +217,13 @@ class Protocol(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self._in_head = True
         self._head = bytearray()
-        # Whether the head has begun; whether it began with the bytes last received, and not in the middle of them.
+        # Whether the head has begun: with the first of the bytes received, or somewhere in the middle of the last ones,
+        # behind another message. There the request line is looked for from `_offset` on.
         self._begun = False
         self._at_start = False
+        self._in_middle = False
         self._data = b""
+        self._offset = 0
         self._received = 0
         # Whether the parser has refused a request line that must be whole before it is known why.
         self._weighing = False
@@ -264,7 +267,7 @@ class Protocol(HttpToolsProtocol):
             self._weigh()
             return
         self._data = data
-        self._taken = self._chunks = 0
+        self._offset = self._taken = self._chunks = 0
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -275,6 +278,7 @@ class Protocol(HttpToolsProtocol):
         except httptools.HttpParserError as error:
             self._object(error)
         else:
+            self._keep_head()
             if self._in_head and self._received > HEAD_LIMIT_BYTES:
                 self._refuse(*self._too_large())
             elif in_body and not self._in_head:
@@ -285,8 +289,14 @@ class Protocol(HttpToolsProtocol):
             self._head.clear()
             self._at_start = True
         self._received += len(data)
-        if len(self._head) < HEAD_LIMIT_BYTES:
+        if len(self._head) < 2 * HEAD_LIMIT_BYTES:
             self._head += data
+
+    def _keep_head(self) -> None:
+        """Keep the bytes in which a head began behind another message, until it is whole."""
+        if self._in_middle:
+            self._head[:] = self._data[self._offset :][-HEAD_LIMIT_BYTES:]
+            self._in_middle = False
 
     def _weigh_chunks(self, length: int) -> None:
         """Bound what came in the middle of a body and is none of it: sizes, extensions, trailers."""
@@ -300,9 +310,7 @@ class Protocol(HttpToolsProtocol):
         """A head begins."""
         super().on_message_begin()
         self._in_head = self._begun = True
-        if not self._at_start:
-            # It begins somewhere in what came last, behind another message.
-            self._head[:] = self._data
+        self._in_middle = not self._at_start
         self._trailers = self._trailer_bytes = 0
         if self._timer is None:
             self._await_head()
@@ -326,9 +334,11 @@ class Protocol(HttpToolsProtocol):
         if method == b"CONNECT":
             raise Objection(HouseCode.NOT_IMPLEMENTED, "The gateway is no tunnel.")
         version = self.parser.get_http_version()
-        if not self._is_http(method, version):
-            raise Objection(HouseCode.INVALID_REQUEST, UNREADABLE)
+        is_http = self._is_http(method, version)
+        self._in_middle = False
         self._head.clear()
+        if not is_http:
+            raise Objection(HouseCode.INVALID_REQUEST, UNREADABLE)
         scope: dict[str, Any] = self.scope  # type: ignore[assignment]
         scope["method"] = method.decode("ascii")
         scope["http_version"] = version
@@ -363,7 +373,11 @@ class Protocol(HttpToolsProtocol):
         The parser reads RTSP and ICE as HTTP/1.0, several spaces as one, and a line without a version as HTTP/0.9.
         """
         line = b"%b %b HTTP/%b\r\n" % (method, self.url, version.encode("ascii"))
-        # A target too long to be kept here is the app's to refuse. A head behind another message began somewhere.
+        if self._in_middle:
+            found = self._data.find(line, self._offset)
+            self._offset = found + len(line)
+            return found >= 0
+        # A target too long to be kept here is the app's to refuse.
         return self._head.startswith(line) or len(self.url) > TARGET_LIMIT_BYTES or line in self._head
 
     def _read_target(self, scope: dict[str, Any]) -> None:

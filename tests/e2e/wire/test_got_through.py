@@ -166,6 +166,41 @@ def test_chunk_extensions_are_bounded(gateway: ThreadGateway, vendor: RogueVendo
     assert not any(request.complete for request in vendor.requests)
 
 
+def test_thousands_of_requests_in_one_write(gateway: ThreadGateway, vendor: RogueVendor) -> None:
+    """What stands behind a request is looked at once: a write full of requests keeps nobody waiting (F-58)."""
+    gateway.uncounted = True
+    with gateway.connect() as client:
+        client.send(b"GET /clean HTTP/1.1\r\nHost: a\r\n\r\n" * 8000)
+        began = time.monotonic()
+        assert gateway.ask_admin("/-/healthy").status == 200
+        assert time.monotonic() - began < 1.5
+
+        assert [client.read().body for _ in range(20)] == [b"ok"] * 20
+
+
+BEFORE = {
+    "bare": CLEAN,
+    "with-a-body": b"POST /first HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\n" + b"x" * 60_000,
+}
+
+
+@pytest.mark.parametrize("first", BEFORE.values(), ids=BEFORE)
+def test_head_cut_anywhere_behind_another(gateway: ThreadGateway, vendor: RogueVendor, first: bytes) -> None:
+    """A request behind another one, cut at any byte between two writes, is the request that it is (W-028)."""
+    vendor.answer = lambda wire, request: wire.send(reply(200, b"%d %s" % (len(request.body), request.target)))
+    second = b"POST /second?q HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello"
+    cuts = range(1, len(second))
+    gateway.asked += 2 * len(cuts)
+
+    talks = converse(
+        gateway.address,
+        [Speech([first + second[:cut], second[cut:]], ["GET", "POST"], 2, pause=0.01) for cut in cuts],
+    )
+
+    assert {talk.statuses for talk in talks} == {(200, 200)}
+    assert {talk.responses[1].body for talk in talks} == {b"5 /base/second?q"}
+
+
 TRAILERS = {
     "many": b"X-T: 1\r\n" * 17,
     "large": b"X-T: " + b"a" * 9000 + b"\r\n",
