@@ -55,7 +55,9 @@ class Scrubber:
         values = {secret for secret in secrets if secret.strip()}
         values |= {rest for value in values if len(rest := value.partition(" ")[2].strip()) >= _SHORTEST_TOKEN}
         # The longest first, so that no rest of a longer one stays behind.
-        self._spelled = [_spelled(value) for value in sorted(values, key=len, reverse=True)]
+        self._spelled = [
+            re.compile(spelled) for value in sorted(values, key=len, reverse=True) for spelled in _spelled(value)
+        ]
         self._pieces = {
             piece: re.compile(re.escape(piece) + r"[\w+/=-]*", re.ASCII) for value in values for piece in _pieces(value)
         }
@@ -73,37 +75,45 @@ class Scrubber:
         return self(text.decode("latin-1")).encode("latin-1")
 
 
-def _spelled(secret: str) -> re.Pattern[str]:
+def _spelled(secret: str) -> Iterator[str]:
     """
-    A secret in every spelling: each of its characters as it is, URL-encoded, JSON-escaped or HTML-escaped.
+    A secret in every spelling, as regular expressions: plain or URL-encoded, JSON-escaped, HTML-escaped.
 
     Character by character, because no two encoders agree on which ones to leave: JavaScript keeps the "!" that Python
-    writes as "%21".
+    writes as "%21". Each encoding by itself, and of one character no two spellings that the same text can be, because
+    then there is one way to read a text, and the search is linear.
     """
-    return re.compile("".join(f"(?:{'|'.join(_spellings(sign))})" for sign in secret))
+    for encoding in (_in_url, _in_json, _in_html):
+        yield "".join(sign if sign.isascii() and sign.isalnum() else f"(?:{encoding(sign)})" for sign in secret)
+    if not secret.isascii():
+        # What UTF-8 looks like to bytes().
+        yield re.escape(_octets(secret).decode("latin-1"))
 
 
-def _spellings(sign: str) -> Iterator[str]:
-    """The spellings of one character, as regular expressions; the longer before the one that they begin with."""
-    # Nobody escapes these, and a run of them is found fast.
-    if not (sign.isascii() and sign.isalnum()):
-        raw, number = sign.encode(errors="replace"), ord(sign)
-        yield "".join(f"%(?i:{octet:02x})" for octet in raw)
-        escaped = json.dumps(sign)[1:-1]
-        if escaped != sign:
-            yield f"(?i:{re.escape(escaped)})"
-        yield rf"\\u(?i:{number:04x})"
-        yield f"(?i:&#(?:0*{number}|x0*{number:x});)"
-        if html.escape(sign) != sign:
-            yield re.escape(html.escape(sign))
-        if sign == "/":
-            yield r"\\/"
-        if sign.isspace():
-            # A form's plus; or the space that `cleaned` makes of a break.
-            yield r"\+|\s"
-        # As bytes() sees it.
-        yield re.escape(raw.decode("latin-1"))
-    yield re.escape(sign)
+def _octets(text: str) -> bytes:
+    return text.encode(errors="replace")
+
+
+def _in_url(sign: str) -> str:
+    # A form's plus; or the space that `cleaned` makes of a break.
+    plain = r"\+|\s" if sign.isspace() else re.escape(sign)
+    return "".join(f"%(?i:{octet:02x})" for octet in _octets(sign)) + f"|{plain}"
+
+
+def _in_json(sign: str) -> str:
+    raw = sign.encode("utf-16-be", "replace")
+    spelled = "".join(rf"\\u(?i:{raw[at : at + 2].hex()})" for at in range(0, len(raw), 2))
+    # A control has no other spelling, but for a few that have a letter.
+    short = json.dumps(sign, ensure_ascii=False)[1:-1]
+    others = [] if len(short) > len(r"\n") else [short, r"\/"] if sign == "/" else [short]
+    return "|".join([spelled, *map(re.escape, others)])
+
+
+def _in_html(sign: str) -> str:
+    number = f"&#(?:0*{ord(sign)}|(?i:x0*{ord(sign):x}));"
+    # Python names an apostrophe by that number.
+    names = [name for name in (html.escape(sign),) if name not in {sign, "&#x27;"}]
+    return "|".join([number, *names, re.escape(sign)])
 
 
 def _pieces(secret: str) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import time
 from urllib.parse import quote
 
 import pytest
@@ -45,6 +46,26 @@ def test_scrubber_finds_a_tab_that_was_made_a_space() -> None:
     said = [scrub("abc-123 def-456"), scrub(json.dumps("abc-123\tdef-456"))]
 
     assert said == ["[redacted]", '"[redacted]"']
+
+
+@pytest.mark.parametrize(
+    ("secret", "said"),
+    [
+        pytest.param("abc" + "\\" * 60 + "d", "abc" + "\\" * 90, id="backslashes"),
+        pytest.param("abc" + '\\"' * 40 + "d", "abc" + '\\\\"' * 40, id="backslashes and quotes"),
+        pytest.param("abc" + "%25" * 40 + "d", "abc" + "%25" * 90, id="percent signs"),
+        pytest.param("abc" + "&#38;" * 30 + "d", "abc" + "&#38;" * 90, id="entities"),
+        pytest.param("abc" + " " * 60 + "d", "abc" + " + " * 90, id="blanks"),
+    ],
+)
+def test_scrubber_is_linear(secret: str, said: str) -> None:
+    """A text that nearly is a secret of escapes costs no more than another (contract 18: nothing hangs)."""
+    scrub = Scrubber([secret])
+
+    began = time.process_time()
+    scrub(said * 20)
+
+    assert time.process_time() - began < 0.5
 
 
 # --- The head to the vendor -------------------------------------------------------------------------------------------
