@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.harness.gateway import untraced
 from tests.e2e.harness.house import HOUSE
 from tests.e2e.harness.oracle import until
 
@@ -28,6 +29,7 @@ def test_demo_lines_pasted_into_a_shell(tmp_path: Path) -> None:
             [sys.executable, "-m", "gateway", "demo", "--port", "0", "--admin-port", "0"],
             stdout=file,
             stderr=subprocess.STDOUT,
+            env=untraced(),
         )
     try:
         assert until(lambda: output.read_text().count("curl ") == 4, READY_SECONDS), output.read_text()

@@ -39,7 +39,7 @@ def process(vendor: RogueVendor, tmp_path_factory: pytest.TempPathFactory) -> It
         "timeouts": {"idle": "20s", "first_byte": "60s", "total": "60s"},
     }
     text = settings_text({"pixii": settings}, server={"max_request_body": "2GiB"})
-    with ProcessGateway(text, tmp_path_factory.mktemp("memory")) as gateway:
+    with ProcessGateway(text, tmp_path_factory.mktemp("memory"), traced=False) as gateway:
         gateway.ask("/pixii/warm", "POST", body=b"x" * 100_000)
         yield gateway
 

@@ -362,7 +362,7 @@ def test_hostile_requests_add_no_series(vendor: RogueVendor, tmp_path: Path) -> 
     vendor.forget()
     vendor.answer = as_planned
     vendor.keep_bodies = False
-    with ProcessGateway(settings_text({"pixii": {"base_url": vendor.url}}), tmp_path) as gateway:
+    with ProcessGateway(settings_text({"pixii": {"base_url": vendor.url}}), tmp_path, traced=False) as gateway:
         ask_all(gateway, list(itertools.starmap(hostile, enumerate(warm_up()))))
         before = gateway.scrape()
         sent = [hostile(seed, wish) for seed, wish in enumerate(wishes(REQUESTS), 100_000)]

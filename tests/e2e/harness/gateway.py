@@ -186,11 +186,22 @@ class ThreadGateway(Asking):
         return asyncio.run_coroutine_threadsafe(look(), self.loop).result(PATIENCE)
 
 
+def untraced() -> dict[str, str]:
+    """This process's environment without coverage, for what is measured in seconds or bytes."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
+
+
 class ProcessGateway(Asking):
-    """`errgate serve` as a process of its own, its output in files; ended by its pid."""
+    """`errgate serve` as a process, its output in a file; ended by its pid. `traced`: coverage may look on."""
 
     def __init__(
-        self, text: str, folder: Path, *, arguments: Iterable[str] = (), environ: Mapping[str, str] | None = None
+        self,
+        text: str,
+        folder: Path,
+        *,
+        arguments: Iterable[str] = (),
+        environ: Mapping[str, str] | None = None,
+        traced: bool = True,
     ) -> None:
         super().__init__()
         self.config = folder / "errgate.yaml"
@@ -200,7 +211,7 @@ class ProcessGateway(Asking):
         self.admin = ("127.0.0.1", document["server"]["admin"]["port"])
         self.output = folder / "output.log"
         self.arguments = [*arguments]
-        self.environ = {**os.environ, **(environ or {})}
+        self.environ = {**(os.environ if traced else untraced()), **(environ or {})}
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
