@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+from gateway import settings
 from tests.fuzz.targets import TARGETS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -33,3 +34,16 @@ def test_every_target_is_named() -> None:
     named = {name for row in re.findall(r"fuzz ((?:`[a-z_]+`(?:, )?)+)", PAGE) for name in re.findall("[a-z_]+", row)}
 
     assert named == set(TARGETS) - {"identity"}
+
+
+def test_limits_are_told_truthfully() -> None:
+    """The page says that limits are not in force for as long as the settings refuse them, and no longer."""
+    limited = "vendors: {a: {base_url: https://a.example, limits: [{requests: 1, per: day}]}}\n"
+
+    try:
+        settings.loads(limited, environ={})
+        refused = False
+    except settings.SettingsError:
+        refused = True
+
+    assert refused == ("Limits are not in force yet" in PAGE)
