@@ -131,6 +131,7 @@ class Memory:
         standings = []
         for limit, key in zip(limits, keys, strict=True):
             counter = self._counters.get(key) or _Counter(limit.rule)
+            counter.follow(limit.rule)
             counter.rule.free_at(counter.cells, limit.cost, *now)
             standings.append(counter.rule.standing(counter.cells, *now))
         return tuple(standings)

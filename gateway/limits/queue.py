@@ -10,7 +10,6 @@ frees its place. Who cannot be served in time is refused at once.
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 
 from .decision import Decision
@@ -160,7 +159,9 @@ class Queue:
 
 async def _rest(turn: asyncio.Event, microseconds: int) -> None:
     """Wait for that long, or until called."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(max(microseconds, TICK) / SECOND):
-            await turn.wait()
+    alarm = asyncio.get_running_loop().call_later(max(microseconds, TICK) / SECOND, turn.set)
+    try:
+        await turn.wait()
+    finally:
+        alarm.cancel()
     turn.clear()
