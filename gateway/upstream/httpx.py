@@ -2,9 +2,9 @@
 The reference engine: httpx2's transport layer (httpcore2), driven directly.
 
 No client, no cookie jar, no environment, no redirects, no URL parsing: a method, target bytes and a header list go out
-as they are. Three things are ours, since the library does not have them: dialling (which addresses are refused, which
-proxy is asked), the bounds on a reply's head, and when a connection may be used again. The library's version is pinned
-and `tests/e2e/test_vendor_faults.py` guards what is overridden.
+as they are. Four things are ours, since the library does not have them: dialling (which addresses are refused, which
+proxy is asked), the bytes of a connection (`wire`), the bounds on a reply's head, and when a connection may be used
+again. The library's version is pinned and `tests/gateway/upstream/` guards what is overridden.
 """
 
 import asyncio
@@ -19,6 +19,9 @@ from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from typing import Any, cast
 from urllib.parse import unquote, urlsplit
 
+import h2.config
+import h2.errors
+import h2.exceptions
 import h11
 import httpcore2
 
@@ -33,6 +36,7 @@ from . import (
     NoReply,
     Reason,
 )
+from .wire import SecureWire, Wire, connect
 
 # Services that hand out a machine's own credentials; link-local ones (169.254.169.254) are refused as a class (W-141).
 METADATA_ADDRESSES = frozenset(map(ipaddress.ip_address, ("100.100.100.200", "192.0.0.192", "fd00:ec2::254")))
@@ -53,7 +57,7 @@ TALKATIVE = (
 # Longer heads of an egress proxy's answer to CONNECT are no answer.
 CONNECT_HEAD_LIMIT_BYTES = 8 * 1024
 
-# How httpcore2 says that the conversation failed; the first class that fits decides.
+# How httpcore2 says that the conversation failed; the first class that fits decides. Dialling says it in our words.
 REASONS: tuple[tuple[type[Exception], Reason], ...] = (
     (httpcore2.PoolTimeout, Reason.CONNECTION_LIMIT_REACHED),
     (httpcore2.ConnectTimeout, Reason.CONNECTION_TIMEOUT),
@@ -66,25 +70,13 @@ REASONS: tuple[tuple[type[Exception], Reason], ...] = (
 )
 EXPECTED = tuple(kind for kind, _ in REASONS)
 
-# What stands behind a ConnectError, looked for along its causes.
-CONNECT_REASONS: tuple[tuple[type[BaseException], Reason], ...] = (
-    (ssl.SSLCertVerificationError, Reason.TLS_CERTIFICATE_ERROR),
-    (ssl.SSLError, Reason.TLS_PROTOCOL_ERROR),
-    (socket.gaierror, Reason.DNS_ERROR),
-    (ConnectionRefusedError, Reason.CONNECTION_REFUSED),
-)
+# A reset that nobody can take must not hold up whoever leaves an HTTP/2 stream.
+RESET_SECONDS = 0.5
 
 
 def reason_of(error: Exception) -> Reason:
-    """Why the library's exception means that no reply came."""
-    if isinstance(error, httpcore2.ConnectError):
-        cause: BaseException | None = error
-        while cause is not None:
-            for kind, reason in CONNECT_REASONS:
-                if isinstance(cause, kind):
-                    return reason
-            cause = cause.__cause__ or cause.__context__
-    return next((reason for kind, reason in REASONS if isinstance(error, kind)), Reason.CONNECTION_TERMINATED)
+    """Why the library's exception means that no reply came; it must be one of `EXPECTED`."""
+    return next(reason for kind, reason in REASONS if isinstance(error, kind))
 
 
 def is_prohibited(address: str) -> bool:
@@ -94,7 +86,66 @@ def is_prohibited(address: str) -> bool:
     return mapped.is_link_local or mapped.is_multicast or mapped.is_unspecified or mapped in METADATA_ADDRESSES
 
 
-class Dialer(httpcore2.AnyIOBackend):
+class Stream(httpcore2.AsyncNetworkStream):
+    """A wire as the library wants it."""
+
+    def __init__(self, wire: Wire | SecureWire) -> None:
+        self._wire = wire
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109  (theirs)
+        """Read what is there, up to `max_bytes`."""
+        try:
+            return await self._wire.read(max_bytes, timeout)
+        except TimeoutError as error:
+            raise httpcore2.ReadTimeout from error
+        except OSError as error:
+            raise httpcore2.ReadError from error
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109  (theirs)
+        """Write it all."""
+        try:
+            await self._wire.write(buffer, timeout)
+        except TimeoutError as error:
+            raise httpcore2.WriteTimeout from error
+        except OSError as error:
+            raise httpcore2.WriteError from error
+
+    async def aclose(self) -> None:
+        """End at once."""
+        self._wire.close()
+
+    async def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109  (theirs)
+    ) -> httpcore2.AsyncNetworkStream:
+        """Begin TLS; whatever hinders it, a cancellation too, ends the connection. Raises NoReply."""
+        assert isinstance(self._wire, Wire)  # noqa: S101  (there is no TLS inside TLS)
+        try:
+            secure = SecureWire(self._wire, ssl_context, server_hostname or "")
+            await secure.shake_hands(timeout)
+        except BaseException as error:
+            self._wire.close()
+            if isinstance(error, TimeoutError):
+                raise NoReply(Reason.CONNECTION_TIMEOUT) from error
+            if isinstance(error, ssl.SSLCertVerificationError):
+                raise NoReply(Reason.TLS_CERTIFICATE_ERROR) from error
+            if isinstance(error, OSError):
+                raise NoReply(Reason.TLS_PROTOCOL_ERROR) from error
+            raise
+        return Stream(secure)
+
+    def get_extra_info(self, info: str) -> Any:  # noqa: ANN401  (theirs)
+        """Tell the library about the connection."""
+        if info == "is_readable":
+            return not self._wire.is_quiet()
+        if info == "has_ended":
+            return self._wire.has_ended
+        return self._wire.session if info == "ssl_object" and isinstance(self._wire, SecureWire) else None
+
+
+class Dialer(httpcore2.AsyncNetworkBackend):
     """Opens connections: to the vendor's own addresses, or through an egress proxy's CONNECT."""
 
     def __init__(self, proxy: str | None) -> None:
@@ -105,31 +156,17 @@ class Dialer(httpcore2.AnyIOBackend):
         host: str,
         port: int,
         timeout: float | None = None,  # noqa: ASYNC109  (the library's interface)
-        local_address: str | None = None,
-        socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
+        local_address: str | None = None,  # noqa: ARG002  (theirs, never set by our pool)
+        socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,  # noqa: ARG002  (the same)
     ) -> httpcore2.AsyncNetworkStream:
-        """Dial within `timeout` seconds. Raises NoReply or the library's own exceptions."""
+        """Dial within `timeout` seconds. Raises NoReply."""
         try:
             async with asyncio.timeout(timeout):
-                if self._proxy is None:
-                    return await self._dial(host, port, local_address, socket_options)
-                stream = await self._dial(str(self._proxy.hostname), self._proxy.port or 80, None, socket_options)
-                try:
-                    await self._tunnel(stream, host, port)
-                except BaseException:
-                    await stream.aclose()
-                    raise
-                return stream
+                return Stream(await (self._dial(host, port) if self._proxy is None else self._through(host, port)))
         except TimeoutError as error:
             raise NoReply(Reason.CONNECTION_TIMEOUT) from error
 
-    async def _dial(
-        self,
-        host: str,
-        port: int,
-        local_address: str | None,
-        socket_options: Iterable[httpcore2.SOCKET_OPTION] | None,
-    ) -> httpcore2.AsyncNetworkStream:
+    async def _dial(self, host: str, port: int) -> Wire:
         """Try a host's addresses in the resolver's order; an address that does not answer leaves time for the rest."""
         try:
             found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -139,26 +176,42 @@ class Dialer(httpcore2.AnyIOBackend):
         allowed = [address for address in addresses if not is_prohibited(address)]
         if not allowed:
             raise NoReply(Reason.DESTINATION_IP_PROHIBITED if addresses else Reason.DNS_ERROR)
-        for left, address in zip(range(len(allowed) - 1, -1, -1), allowed, strict=True):
-            share = None if left == 0 else ATTEMPT_SECONDS
-            try:
-                return await super().connect_tcp(address, port, share, local_address, socket_options)
-            except (httpcore2.ConnectError, httpcore2.ConnectTimeout):
-                if left == 0:
-                    raise
-        raise AssertionError  # pragma: no cover  (the last attempt returned or raised)
+        for address in allowed[:-1]:
+            with contextlib.suppress(OSError):  # TimeoutError is one, too
+                async with asyncio.timeout(ATTEMPT_SECONDS):
+                    return await connect(address, port)
+        try:
+            return await connect(allowed[-1], port)
+        except ConnectionRefusedError as error:
+            raise NoReply(Reason.CONNECTION_REFUSED) from error
+        except OSError as error:
+            raise NoReply(Reason.DESTINATION_IP_UNROUTABLE) from error
 
-    async def _tunnel(self, stream: httpcore2.AsyncNetworkStream, host: str, port: int) -> None:
+    async def _through(self, host: str, port: int) -> Wire:
         """Ask the egress proxy for a tunnel (RFC 9110 section 9.3.6)."""
-        authority = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        assert self._proxy is not None  # noqa: S101  (asked by the only caller)
+        try:
+            wire = await self._dial(str(self._proxy.hostname), self._proxy.port or 80)
+        except NoReply as nothing:
+            raise NoReply(Reason.DESTINATION_UNAVAILABLE) from nothing
+        try:
+            await self._ask(wire, f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+        except BaseException as error:
+            wire.close()
+            if isinstance(error, OSError):
+                raise NoReply(Reason.DESTINATION_UNAVAILABLE) from error
+            raise
+        return wire
+
+    async def _ask(self, wire: Wire, authority: str) -> None:
         lines = [f"CONNECT {authority} HTTP/1.1", f"Host: {authority}"]
         if self._proxy is not None and self._proxy.username:
             userinfo = f"{unquote(self._proxy.username)}:{unquote(self._proxy.password or '')}"
             lines.append(f"Proxy-Authorization: Basic {base64.b64encode(userinfo.encode()).decode()}")
-        await stream.write("\r\n".join([*lines, "", ""]).encode())
+        await wire.write("\r\n".join([*lines, "", ""]).encode(), None)
         head = b""
         while b"\r\n\r\n" not in head:
-            chunk = await stream.read(CONNECT_HEAD_LIMIT_BYTES)
+            chunk = await wire.read(CONNECT_HEAD_LIMIT_BYTES, None)
             head += chunk
             if not chunk or len(head) > CONNECT_HEAD_LIMIT_BYTES:
                 raise NoReply(Reason.DESTINATION_UNAVAILABLE)
@@ -216,7 +269,7 @@ class ExactConnection(httpcore2.AsyncHTTP11Connection):
                 await stopped(reading)
             elif not reading.exception() and (early := reading.result()):
                 self._h11_state.receive_data(early)
-            if sending.done() or reading.cancelled():
+            if sending.done():
                 await sending
             else:
                 self._upload = sending
@@ -224,6 +277,27 @@ class ExactConnection(httpcore2.AsyncHTTP11Connection):
             await stopped(sending)
             await stopped(reading)
             raise
+
+    async def _receive_event(self, timeout: float | None = None) -> Any:  # noqa: ANN401, ASYNC109  (the library's)
+        """Receive, and while the upload goes on let what its source raises through: the caller hung up, say (W-157)."""
+        upload = self._upload
+        if upload is not None and not upload.done():
+            # The time for a head counts from the request's last byte; until then `total` bounds it.
+            pause = None if self._h11_state.their_state is h11.SEND_RESPONSE else timeout
+            receiving: asyncio.Future[Any] = asyncio.ensure_future(super()._receive_event(timeout=pause))
+            both: set[asyncio.Future[Any]] = {upload, receiving}
+            try:
+                await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+                if receiving.done():
+                    return receiving.result()
+            finally:
+                await stopped(receiving)
+        if upload is not None and upload.done() and not upload.cancelled():
+            self._upload = None
+            # A vendor that takes no more may still have answered.
+            with contextlib.suppress(httpcore2.WriteError):
+                upload.result()
+        return await super()._receive_event(timeout=timeout)
 
     async def _receive_response_headers(
         self, request: httpcore2.Request
@@ -241,10 +315,10 @@ class ExactConnection(httpcore2.AsyncHTTP11Connection):
         headers = event.headers.raw_items()
         if event.status_code >= 400:  # noqa: PLR2004
             await stopped(self._upload)
-        if not 200 <= event.status_code <= 599:  # noqa: PLR2004
+        # The parser takes any two digits; what another major version means by its fields is unknown (RFC 9112 2.3).
+        if not event.http_version.startswith(b"1."):
             raise NoReply(Reason.HTTP_PROTOCOL_ERROR)
-        if len(headers) > HEAD_LIMIT_FIELDS or sum(len(k) + len(v) + 4 for k, v in headers) > HEAD_LIMIT_BYTES:
-            raise NoReply(Reason.HTTP_RESPONSE_HEADER_SECTION_SIZE)
+        check_head(event.status_code, headers)
         return b"HTTP/" + event.http_version, event.status_code, event.reason, headers, b""
 
     async def _head_event(
@@ -267,15 +341,52 @@ class ExactConnection(httpcore2.AsyncHTTP11Connection):
 
     async def _response_closed(self) -> None:
         await stopped(self._upload)
+        self._upload = None
         # Bytes behind a whole reply would be read as the answer to the next caller's request (W-171).
-        if self._h11_state.trailing_data[0]:
+        if self._h11_state.trailing_data[0] or self._network_stream.get_extra_info("is_readable"):
             await self.aclose()
         else:
             await super()._response_closed()
 
 
+class ExactStreams(httpcore2.AsyncHTTP2Connection):
+    """An HTTP/2 connection whose replies are held to the same rules, left as soon as it can carry no more."""
+
+    # The library's does not: a line break in a value would become a header of ours (W-052).
+    CONFIG = h2.config.H2Configuration(validate_inbound_headers=True)
+
+    async def _receive_response(self, request: httpcore2.Request, stream_id: int) -> tuple[int, list[Header]]:
+        try:
+            status, headers = await super()._receive_response(request, stream_id)
+        except ValueError as error:
+            raise NoReply(Reason.HTTP_PROTOCOL_ERROR) from error
+        check_head(status, headers)
+        return status, headers
+
+    async def _response_closed(self, stream_id: int) -> None:
+        """Leave a stream; one that goes on is reset, or what still comes would use up the connection's window."""
+        with contextlib.suppress(h2.exceptions.ProtocolError, *EXPECTED):
+            if stream_id in self._events:
+                self._h2_state.reset_stream(stream_id, h2.errors.ErrorCodes.CANCEL)
+                await self._network_stream.write(self._h2_state.data_to_send(), RESET_SECONDS)
+        await super()._response_closed(stream_id)
+
+    def has_expired(self) -> bool:
+        """Whether it is idle for too long, or was ended by the vendor, or broke: the library would keep its place."""
+        ended = self._network_stream.get_extra_info("has_ended")
+        return super().has_expired() or (self.is_idle() and (ended or not self.is_available()))
+
+
+def check_head(status: int, headers: list[Header]) -> None:
+    """Hold a reply's head to the bounds (contract 8). Raises NoReply."""
+    if not 200 <= status <= 599:  # noqa: PLR2004
+        raise NoReply(Reason.HTTP_PROTOCOL_ERROR)
+    if len(headers) > HEAD_LIMIT_FIELDS or sum(len(k) + len(v) + 4 for k, v in headers) > HEAD_LIMIT_BYTES:
+        raise NoReply(Reason.HTTP_RESPONSE_HEADER_SECTION_SIZE)
+
+
 class Connection(httpcore2.AsyncHTTPConnection):
-    """A connection of the pool: the library's, but for the HTTP/1.1 part, which is ours."""
+    """A connection of the pool: the library's, but for the two versions of HTTP, which are ours."""
 
     async def handle_async_request(self, request: httpcore2.Request) -> httpcore2.Response:
         """Connect if need be, note when, and send."""
@@ -287,13 +398,13 @@ class Connection(httpcore2.AsyncHTTPConnection):
                     stream = await self._connect(request)
                     tls = stream.get_extra_info("ssl_object")
                     if tls is not None and tls.selected_alpn_protocol() == "h2":
-                        self._connection = httpcore2.AsyncHTTP2Connection(self._origin, stream, self._keepalive_expiry)
+                        self._connection = ExactStreams(self._origin, stream, self._keepalive_expiry)
                     else:
                         self._connection = ExactConnection(self._origin, stream, self._keepalive_expiry)
         except BaseException:
             self._connect_failed = True
             raise
-        if isinstance(self._connection, httpcore2.AsyncHTTP2Connection):
+        if isinstance(self._connection, ExactStreams):
             call.sent_at = time.perf_counter()
         return await self._connection.handle_async_request(request)
 
@@ -330,7 +441,7 @@ class HttpxExchange:
                 yield chunk
         except httpcore2.TimeoutException as error:
             raise Cut(Reason.HTTP_RESPONSE_TIMEOUT) from error
-        except (httpcore2.NetworkError, httpcore2.ProtocolError) as error:
+        except (httpcore2.NetworkError, httpcore2.ProtocolError, h2.exceptions.ProtocolError) as error:
             raise Cut(Reason.HTTP_RESPONSE_INCOMPLETE) from error
 
 
