@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -10,18 +9,17 @@ import sys
 import time
 from pathlib import Path
 
-import pytest
-
 from tests.e2e.harness.gateway import untraced
 from tests.e2e.harness.house import HOUSE
 from tests.e2e.harness.oracle import until
+from tests.e2e.harness.tools import tool
 
 READY_SECONDS = 5.0
 
 
-@pytest.mark.skipif(shutil.which("curl") is None, reason="the demo prints curl lines, and curl is not installed")
 def test_demo_lines_pasted_into_a_shell(tmp_path: Path) -> None:
     """Ready within 5 s; each printed line, given to a shell as it stands, shows an envelope; Ctrl-C ends all with 0."""
+    tool("curl", "curl")
     output = tmp_path / "output"
     began = time.monotonic()
     with output.open("wb") as file:

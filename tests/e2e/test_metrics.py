@@ -4,7 +4,6 @@ import itertools
 import json
 import os
 import random
-import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from tests.e2e.harness.gateway import ProcessGateway, ThreadGateway, free_port, 
 from tests.e2e.harness.house import HOUSE
 from tests.e2e.harness.metrics import Scrape, labels_of, selector
 from tests.e2e.harness.rows import rows
+from tests.e2e.harness.tools import tool
 from tests.e2e.harness.vendor import RogueVendor, Wire, json_reply, reply
 from tests.e2e.harness.vendors import both_ways
 from tests.e2e.harness.wire import Cut, Request
@@ -54,17 +54,6 @@ WITHOUT_A_REPLY = {
     ("internal_error", "gateway"),
 }
 REQUESTS = 10_000
-
-
-def tool(name: str) -> str:
-    """A tool on this machine's path; without it the test is skipped, or fails where tools are required."""
-    path = shutil.which(name)
-    if path is None:
-        message = f"{name} is not installed; Debian's package `prometheus` brings it"
-        if os.environ.get("ERRGATE_REQUIRE_TOOLS") == "1":
-            pytest.fail(message)
-        pytest.skip(message)
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -183,7 +172,7 @@ def test_gateway_s_own_pages_are_not_counted(gateway: ThreadGateway, vendor: Rog
 
 def test_promtool_finds_nothing(gateway: ThreadGateway, vendor: RogueVendor) -> None:
     """`promtool check metrics` is clean (W-126)."""
-    promtool = tool("promtool")
+    promtool = tool("promtool", "prometheus")
     gateway.ask("/pixii/x")
 
     done = subprocess.run(
@@ -195,7 +184,7 @@ def test_promtool_finds_nothing(gateway: ThreadGateway, vendor: RogueVendor) -> 
 
 def test_first_failure_of_each_code_is_seen(gateway: ThreadGateway, vendor: RogueVendor, tmp_path: Path) -> None:
     """The first failure of each code is seen by increase() > 0 between two real scrapes."""
-    promtool = tool("promtool")
+    promtool = tool("promtool", "prometheus")
     before = gateway.scrape()
     for row in rows("http"):
         body = {
@@ -246,7 +235,7 @@ def test_first_failure_of_each_code_is_seen(gateway: ThreadGateway, vendor: Rogu
 
 def test_prometheus_scrapes_it(gateway: ThreadGateway, vendor: RogueVendor, tmp_path: Path) -> None:
     """A real Prometheus scrapes the admin port and answers from what it read."""
-    prometheus = tool("prometheus")
+    prometheus = tool("prometheus", "prometheus")
     gateway.ask("/pixii/x")
     port = free_port()
     target = f"{gateway.admin[0]}:{gateway.admin[1]}"

@@ -11,6 +11,7 @@ import pytest
 from tests.e2e.harness.client import request
 from tests.e2e.harness.gateway import ThreadGateway, settings_text
 from tests.e2e.harness.house import check_problem
+from tests.e2e.harness.tools import tool
 from tests.e2e.harness.vendor import RogueVendor
 from tests.e2e.harness.wire import STATUS_LINE, Response, Stream, response_framing
 
@@ -25,7 +26,7 @@ CERTIFICATES = {
 
 def openssl(folder: Path, *arguments: str) -> None:
     """Run openssl in that folder."""
-    subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
+    subprocess.run([tool("openssl", "openssl"), *arguments], cwd=folder, check=True, capture_output=True)
 
 
 @pytest.fixture(scope="module")
