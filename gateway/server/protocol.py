@@ -236,6 +236,7 @@ class Protocol(HttpToolsProtocol):
         self._thrown_away = 0
         self._timer: asyncio.TimerHandle | None = None
         self._lingering: asyncio.TimerHandle | None = None
+        self._running: RequestResponseCycle | None = None
 
     # The connection.
 
@@ -252,6 +253,12 @@ class Protocol(HttpToolsProtocol):
         self._forget_head_timer()
         if self._lingering is not None:
             self._lingering.cancel()
+        running = self._running
+        if running is not None and not running.response_complete:
+            # uvicorn tells the last request of the connection only; before it others may wait, and one runs (W-157).
+            running.disconnected = True
+            running.message_event.set()
+        self.pipeline.clear()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -288,6 +295,9 @@ class Protocol(HttpToolsProtocol):
         if not self._begun:
             self._head.clear()
             self._at_start = True
+        # The keep-alive timer is gone with the first byte, were it only a line end, with which no head begins.
+        if self._timer is None and (self.cycle is None or self.cycle.response_complete):
+            self._await_head()
         self._received += len(data)
         if len(self._head) < 2 * HEAD_LIMIT_BYTES:
             self._head += data
@@ -379,6 +389,10 @@ class Protocol(HttpToolsProtocol):
             return found >= 0
         # A target too long to be kept here is the app's to refuse.
         return self._head.startswith(line) or len(self.url) > TARGET_LIMIT_BYTES or line in self._head
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:  # noqa: ANN401  (its type is private)
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
 
     def _read_target(self, scope: dict[str, Any]) -> None:
         """The target as it was sent: an authority or a fragment does not vanish on the way to the app."""

@@ -1,5 +1,6 @@
 """How connections end: while the gateway leaves, when a caller reads nothing, and when nothing more may come."""
 
+import contextlib
 import socket
 import time
 from collections.abc import Iterator
@@ -88,6 +89,23 @@ def test_silent_callers(leaving: ThreadGateway, vendor: RogueVendor) -> None:
         assert half.closed()
         assert silent.closed(1.0)
         assert idle.closed(1.0)
+
+
+@pytest.mark.parametrize("first", [b"", bytes_of("GET", "/pixii/x")], ids=["new", "used"])
+@pytest.mark.parametrize("drip", [b"\r\n", b"\r\n\r\n", b"G"], ids=["line-end", "line-ends", "letter"])
+def test_bytes_that_begin_nothing(leaving: ThreadGateway, vendor: RogueVendor, first: bytes, drip: bytes) -> None:
+    """Line ends before a request keep no connection open: new or used, it is closed in time (W-148)."""
+    with leaving.connect() as client:
+        if first:
+            client.send(first)
+            assert client.read().body == b"ok"
+        began = time.monotonic()
+        client.send(drip)
+
+        while not client.converse(patience=0.3).closed_by_peer:
+            assert time.monotonic() - began < 1.5
+            with contextlib.suppress(OSError):
+                client.send(b"\r\n" if drip != b"G" else b"E")
 
 
 def test_dripped_head_is_late(leaving: ThreadGateway, vendor: RogueVendor) -> None:

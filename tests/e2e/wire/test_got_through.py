@@ -7,7 +7,8 @@ import pytest
 from tests.e2e.harness.client import chunked
 from tests.e2e.harness.gateway import ThreadGateway
 from tests.e2e.harness.house import check_problem
-from tests.e2e.harness.vendor import RogueVendor, pause, reply, send
+from tests.e2e.harness.oracle import until
+from tests.e2e.harness.vendor import RogueVendor, pause, reply, send, stall
 from tests.e2e.wire.conftest import CLEAN
 from tests.e2e.wire.talk import SPLITS, Speech, Split, converse
 
@@ -164,6 +165,19 @@ def test_chunk_extensions_are_bounded(gateway: ThreadGateway, vendor: RogueVendo
     check_problem(talk.responses[0], "invalid_request", source="gateway")
     assert talk.closed
     assert not any(request.complete for request in vendor.requests)
+
+
+def test_caller_that_leaves_with_requests_waiting(gateway: ThreadGateway, vendor: RogueVendor) -> None:
+    """A caller that leaves is noticed though other requests of its connection still wait (W-157)."""
+    gateway.uncounted = True
+    vendor.script(stall())
+    with gateway.connect() as client:
+        client.send(CLEAN * 5)
+        assert until(lambda: len(vendor.requests) == 1)
+        client.reset()
+
+    assert vendor.ended(within=1.0)
+    assert len(vendor.requests) == 1
 
 
 def test_thousands_of_requests_in_one_write(gateway: ThreadGateway, vendor: RogueVendor) -> None:
