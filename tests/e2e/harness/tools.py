@@ -1,4 +1,4 @@
-"""Tools of the machine that a test needs: without one it is skipped with the reason, or fails where they are required."""
+"""Tools of the machine that a test needs: without one it is skipped, or fails where tools are required."""
 
 import os
 import shutil
