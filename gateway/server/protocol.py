@@ -37,6 +37,9 @@ TRAILER_LIMIT_BYTES = 8 * 1024
 CHUNK_OVERHEAD_LIMIT_BYTES = 16 * 1024
 CHUNK_CREDIT_BYTES = 16
 
+# Requests of one connection that wait for their turn; the last of them is the connection's last (F-58 of faults.md).
+PIPELINE_LIMIT = 100
+
 # After a connection's last answer: how long, and how much, is read and thrown away, so that the kernel's reset does not
 # destroy the answer on its way when the caller has said more (RFC 9112 section 9.6).
 LINGER_SECONDS = 2.0
@@ -349,6 +352,8 @@ class Protocol(HttpToolsProtocol):
         self._head.clear()
         if not is_http:
             raise Objection(HouseCode.INVALID_REQUEST, UNREADABLE)
+        if len(self.pipeline) >= PIPELINE_LIMIT:
+            raise Objection(HouseCode.INVALID_REQUEST, "Too many requests wait on this connection.")
         scope: dict[str, Any] = self.scope  # type: ignore[assignment]
         scope["method"] = method.decode("ascii")
         scope["http_version"] = version

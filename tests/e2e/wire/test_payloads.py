@@ -56,6 +56,8 @@ ANSWERED_HERE = {"D44", "F17"}
 # Accepted, and the answer is the connection's last: what came behind it is not answered.
 LAST = {"B48", "C31", "F02", "F03", "F04", "F10", "F11", "F13", "F17", "G74"}
 
+GARBAGE_BEHIND = {"C31", "F04"}
+
 # What was sent on where it is not one request with the body `hello`, or with none.
 BODIES = {
     "A19": [b"0123456789"],
@@ -206,9 +208,10 @@ def test_accepted(gateway: ThreadGateway, vendor: RogueVendor, row: Row) -> None
             told = [b" ".join((m.encode(), t.encode(), b"-", b"")) + body for m, t, body in expected]
             assert [answer.body for answer in answers] == told
         if row.id in LAST:
-            assert not behind
+            # Garbage that comes when the answer is out is a request of its own, and refused as one.
+            assert [answer.status for answer in behind] in ([], [400] if row.id in GARBAGE_BEHIND else [])
             assert talk.closed
-            assert answers[-1].header("connection") == "close"
+            assert talk.responses[-1].header("connection") == "close"
         elif number % 2:
             assert len(behind) == 1
             check_canary(talk, number)
