@@ -5,27 +5,30 @@ Every byte of the vendor's stays as it was, `1e400`, duplicate keys and 40-digit
 """
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from normalizers import Problem
 
 # A body that is inspected is at most this long, on the wire and decoded; job payloads are a few KiB.
 INSPECTED_LIMIT_BYTES = 1024 * 1024
 
+# What the spliced member is called: the second name where the vendor has the first.
+MEMBERS = (b"problems", b"errgate_problems")
+
 # Recent failures that are not counted again: a failed job is seen on every poll. At about 150 bytes each: 1.5 MB.
 REMEMBERED = 10_000
 
 
-def annotate(body: bytes, problems: Sequence[bytes], *, taken: bool) -> bytes:
-    """
-    Splice the encoded problems into a JSON object, as its last member, before the closing brace.
-
-    `taken`: the object already has a member `problems`, so ours is called `errgate_problems`.
-    """
+def annotate(body: bytes, problems: Sequence[bytes], member: bytes) -> bytes:
+    """Splice the encoded problems into a JSON object, as its last member, before the closing brace."""
     end = body.rindex(b"}")
-    member = b"errgate_problems" if taken else b"problems"
     comma = b"" if body[:end].rstrip(b" \t\r\n").endswith(b"{") else b","
     return b'%b%b"%b":[%b]%b' % (body[:end], comma, member, b",".join(problems), body[end:])
+
+
+def free_member(body: Collection[object]) -> bytes | None:
+    """What our member may be called beside those of the vendor; None where both names are taken."""
+    return next((name for name in MEMBERS if name.decode() not in body), None)
 
 
 def codes_of(problems: Sequence[Problem]) -> bytes:

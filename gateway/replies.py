@@ -15,7 +15,7 @@ from . import codings, identity
 from .access import Access
 from .answers import CLOCK, Answer
 from .headers import Header, errgate_fields, proxy_status, to_annotated, to_problem
-from .jobs import INSPECTED_LIMIT_BYTES, annotate, codes_of
+from .jobs import INSPECTED_LIMIT_BYTES, annotate, codes_of, free_member
 from .lanes import Lane, Runtime
 from .metrics import Outcome
 from .streams import Download
@@ -147,10 +147,12 @@ class Judge:
         codes = codes_of(report.problems)
         self._access.job_codes = codes.decode("ascii")
         head.append((b"errgate-job-codes", codes))
-        if lane.settings.job_failures == "header" or _forbids_transform(head):
+        members = held.json()
+        member = free_member(members) if isinstance(members, dict) else None
+        if member is None or lane.settings.job_failures == "header" or _forbids_transform(head):
             await self._send(exchange, head, body)
             return
-        annotated = annotate(held.body, [self._encode(problem) for problem in report.problems], taken=_is_taken(held))
+        annotated = annotate(held.body, [self._encode(problem) for problem in report.problems], member)
         await self._answer.whole(exchange.status, to_annotated(head, length=len(annotated)), annotated)
 
     def _encode(self, problem: Problem) -> bytes:
@@ -223,8 +225,3 @@ class Judge:
 def _forbids_transform(head: Sequence[Header]) -> bool:
     """RFC 9111 section 5.2.2.6: `no-transform` forbids any change of a success's content (W-109)."""
     return any(name == b"cache-control" and b"no-transform" in value.lower() for name, value in head)
-
-
-def _is_taken(held: Reply) -> bool:
-    body = held.json()
-    return isinstance(body, dict) and "problems" in body

@@ -17,7 +17,7 @@ import zstandard
 
 from gateway import codings
 from gateway.headers import Base, ToCaller, to_annotated, to_problem
-from gateway.jobs import annotate, codes_of
+from gateway.jobs import annotate, codes_of, free_member
 from normalizers import (
     GENERIC,
     VENDORS,
@@ -276,12 +276,11 @@ def _reports(vendor: Vendor, body: bytes) -> None:
 def _is_spliced(body: bytes, encoded: list[bytes]) -> None:
     members = Reply(200, {}, body).json()
     assert isinstance(members, dict)
-    taken = "problems" in members
-    # Nothing is spliced into what has both names; goes with the mark of `test_job_with_both_names_taken`.
-    if taken and "errgate_problems" in members:
+    member = free_member(members)
+    if member is None:
         return
-    name = "errgate_problems" if taken else "problems"
-    spliced = annotate(body, encoded, taken=taken)
+    name = member.decode()
+    spliced = annotate(body, encoded, member)
     # One run of bytes was added, and nothing else happened.
     added = len(spliced) - len(body)
     at = next(

@@ -127,7 +127,6 @@ def test_admin_refuses_what_is_no_authority(name: bytes, value: bytes, status: i
 # --- Jobs -------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.xfail(reason="a second errgate_problems hides the vendor's")
 def test_job_with_both_names_taken() -> None:
     """A failed job that has both names of ours keeps every byte, and the failure is told in the head (contract 9)."""
     body = b'{"status": "failed", "error_code": "X", "problems": 1, "errgate_problems": 2}'
