@@ -9,8 +9,8 @@ from jsonschema import Draft202012Validator
 
 from docs.generate import README, render, settings_keys
 from gateway import __version__, settings
-from gateway.metrics.table import TABLE
 from gateway.cli import COMMANDS
+from gateway.metrics.table import TABLE
 from normalizers import VENDORS, HouseCode, problem_schema
 
 ROOT = README.parent
