@@ -46,8 +46,8 @@ def describe(port: int, admin_port: int, sandbox: str) -> str:
         }
         for name in EXAMPLES
     }
-    # No load balancer looks whether the demo is still ready.
-    server = {"port": port, "admin": {"port": admin_port}, "shutdown": {"lameduck": "0s"}}
+    # No load balancer looks whether the demo is still ready, and nobody waits for what hangs after a Ctrl-C.
+    server = {"port": port, "admin": {"port": admin_port}, "shutdown": {"lameduck": "0s", "grace": "1s"}}
     # A person reads the answers in the other terminal; here only what went wrong.
     quiet = {"level": "warning", "requests": False}
     return json.dumps({"server": server, "vendors": vendors, "log": quiet})
