@@ -96,7 +96,8 @@ IMPORT = replace(WORK, otherwise=H.UNPROCESSABLE_INPUT)
 
 
 def _work(name: str, path: str, failure: Failure) -> tuple[Route, Route]:
-    paths = (path, f"{path}/*")
+    # The vendor's pages show a job both below the path itself and below its /jobs.
+    paths = (path, f"{path}/*", f"{path}/jobs/*")
     return Route(name, frozenset({"POST"}), paths), Route(f"{name}_job", frozenset({"GET"}), paths, (failure,))
 
 

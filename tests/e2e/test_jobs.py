@@ -13,7 +13,7 @@ import zstandard
 
 from tests.e2e.harness.gateway import ThreadGateway, settings_text
 from tests.e2e.harness.house import check_members, check_problem
-from tests.e2e.harness.vendor import OK, RogueVendor, fin, reply, send, stall
+from tests.e2e.harness.vendor import OK, RogueVendor, fin, json_reply, reply, send, stall
 from tests.e2e.harness.vendors import CREDENTIALS
 from tests.e2e.harness.wire import Response
 
@@ -432,3 +432,15 @@ def test_errors_in_a_success_are_declared(gateway: ThreadGateway, vendor: RogueV
     ]
 
     assert [(answer.status, answer.body) for answer in answers] == [(200, small), (200, small), (200, large)]
+
+
+@pytest.mark.parametrize("path", ["/imports/7", "/imports/jobs/7"])
+def test_a_pixee_job_is_found_on_both_paths(gateway: ThreadGateway, vendor: RogueVendor, path: str) -> None:
+    """The vendor's pages show an import's job at two places, and its failure is told at both (contract 9)."""
+    vendor.reply(json_reply(200, {"id": f"job{path}", "status": "failed"}))
+
+    answer = gateway.ask(f"/pixee{path}")
+
+    (problem,) = json.loads(answer.body)["problems"]
+    assert problem["code"] == "unprocessable_input"
+    assert problem["job_pointer"] == "/status"
