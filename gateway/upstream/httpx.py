@@ -141,7 +141,7 @@ class Stream(httpcore2.AsyncNetworkStream):
         if info == "is_readable":
             return not self._wire.is_quiet()
         if info == "has_ended":
-            return self._wire.has_ended
+            return self._wire.has_ended()
         return self._wire.session if info == "ssl_object" and isinstance(self._wire, SecureWire) else None
 
 
@@ -373,8 +373,10 @@ class ExactStreams(httpcore2.AsyncHTTP2Connection):
 
     def has_expired(self) -> bool:
         """Whether it is idle for too long, or was ended by the vendor, or broke: the library would keep its place."""
+        if not self.is_idle():
+            return False
         ended = self._network_stream.get_extra_info("has_ended")
-        return super().has_expired() or (self.is_idle() and (ended or not self.is_available()))
+        return super().has_expired() or ended or not self.is_available()
 
 
 def check_head(status: int, headers: list[Header]) -> None:

@@ -39,7 +39,7 @@ class Wire(asyncio.Protocol):
         # Set while everything written has left.
         self._room = asyncio.Event()
         self._room.set()
-        self.has_ended = False
+        self._ended = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin; a write then waits until the system has taken it all."""
@@ -56,13 +56,13 @@ class Wire(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """Note the vendor's end; ours may go on, an early answer can end before the upload."""
-        self.has_ended = True
+        self._ended = True
         self._news.set()
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Note the end of both directions."""
-        self.has_ended = True
+        self._ended = True
         self._broken = exc
         self._news.set()
         self._room.set()
@@ -82,9 +82,13 @@ class Wire(asyncio.Protocol):
                 await self._news.wait()
         if not self._received and self._broken is not None:
             raise ConnectionResetError from self._broken
+        return self.take(limit)
+
+    def take(self, limit: int) -> bytes:
+        """Give up to `limit` bytes of those that are here."""
         data = bytes(self._received[:limit])
         del self._received[:limit]
-        if not self._received and not self.has_ended:
+        if not self._received and not self._ended:
             self._news.clear()
         if self._paused and len(self._received) < AHEAD_LIMIT_BYTES:
             self._paused = False
@@ -101,6 +105,10 @@ class Wire(asyncio.Protocol):
                 await self._room.wait()
             if self._transport.is_closing():
                 raise ConnectionResetError from self._broken
+
+    def has_ended(self) -> bool:
+        """Whether the vendor has ended the connection."""
+        return self._ended
 
     def is_quiet(self) -> bool:
         """Whether nothing came that was not read, not even the end: only then may another request be sent."""
@@ -121,19 +129,16 @@ class SecureWire:
     """
     TLS over a wire.
 
-    Mutable state: the session, and the record of which only a part has come.
+    Mutable state: the session, the record of which only a part has come, and what was read to look at the rest.
     """
 
     def __init__(self, wire: Wire, context: ssl.SSLContext, server_name: str) -> None:
         self._wire = wire
         self._came, self._going = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._part = bytearray()
+        self._ahead = bytearray()
+        self._ended = False
         self.session = context.wrap_bio(self._came, self._going, server_hostname=server_name)
-
-    @property
-    def has_ended(self) -> bool:
-        """Whether the vendor has ended the connection."""
-        return self._wire.has_ended
 
     async def shake_hands(self, timeout: float | None) -> None:  # noqa: ASYNC109  (kept here for the whole call)
         """Agree, and verify the vendor. Raises TimeoutError, ssl.SSLError or OSError."""
@@ -142,6 +147,10 @@ class SecureWire:
 
     async def read(self, limit: int, timeout: float | None) -> bytes:  # noqa: ASYNC109  (a pause, not the whole call)
         """Read up to `limit` bytes as soon as there are some; none at the end. Raises TimeoutError or OSError."""
+        if self._ahead:
+            data = bytes(self._ahead[:limit])
+            del self._ahead[:limit]
+            return data
         try:
             return await self._until(lambda: self.session.read(limit), timeout)
         except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
@@ -180,17 +189,32 @@ class SecureWire:
                 break
             del self._part[:end]
 
+    def has_ended(self) -> bool:
+        """Whether the vendor has ended the connection, or the session; nobody may be reading."""
+        self._look()
+        return self._ended or self._wire.has_ended()
+
     def is_quiet(self) -> bool:
-        """Whether nothing came that was not read, not even a part of a record: then another request may be sent."""
-        if self._part or not self._wire.is_quiet():
-            return False
+        """
+        Whether nothing came that was not read, not even the end or a part of a record; nobody may be reading.
+
+        Only then may another request be sent. What a session says to itself, a ticket, is nothing to be read.
+        """
+        self._look()
+        return not (self._ended or self._ahead or self._part) and self._wire.is_quiet()
+
+    def _look(self) -> None:
+        """Decrypt all that is here."""
+        while data := self._wire.take(AHEAD_LIMIT_BYTES):
+            self._feed(data)
         try:
-            self.session.read(1)
+            while data := self.session.read(AHEAD_LIMIT_BYTES):
+                self._ahead += data
+            self._ended = True
         except ssl.SSLWantReadError:
-            return True
+            pass  # no end, and nothing more
         except ssl.SSLError:
-            return False
-        return False
+            self._ended = True
 
     def close(self) -> None:
         """End at once, whatever is still to be sent."""

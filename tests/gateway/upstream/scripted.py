@@ -55,6 +55,8 @@ class Connection:
     async def send(self, *pieces: bytes) -> None:
         """Write each, and wait until it has left."""
         for piece in pieces:
+            if self.writer.is_closing():
+                raise ConnectionResetError
             self.writer.write(piece)
             await self.writer.drain()
 
