@@ -29,7 +29,10 @@ async def seen_changes(path: Path, change: str) -> int:
     app = Watched(path)
     watching = asyncio.create_task(watch(app, interval=0.01))
     await asyncio.sleep(0.03)
-    await asyncio.to_thread(path.write_text, change)
+    # In one step: a file that is written in two changes twice.
+    new = path.with_name("new")
+    await asyncio.to_thread(new.write_text, change)
+    new.replace(path)
     await asyncio.sleep(0.1)
     watching.cancel()
     return app.reloads
