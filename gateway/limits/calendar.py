@@ -62,7 +62,7 @@ class Calendar:
         at = cells[NEWEST]
         if not at or cells[at] < start:
             return steady
-        if cells[at] == start and (wall < end - self.margin or cells[at + 1] + cost > self.count):
+        if cells[at] == start:
             return steady if cells[at + 1] + cost <= self.count else steady + end - wall
         return self._search(cells, cost, steady, wall)
 

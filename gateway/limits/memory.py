@@ -41,10 +41,6 @@ class _Counter:
                 rule.adopt(self.cells, before.charges(cells))
         self.rule = rule
 
-    def expires_at(self, now: Moment) -> int:
-        """From when on it says no more than a new one."""
-        return self.rule.expires_at(self.cells, *now)
-
 
 class Holding(NamedTuple):
     """A hold that is on: the key of its scope, how it answers, and whether a request has gone first."""
@@ -58,39 +54,41 @@ class Memory:
     """
     Limits and holds of this process alone; keeps the `Store` protocol.
 
-    Mutable state: `_counters` by key, `_holds` by the key of their scope.
+    Mutable state: `_shared` by key, `_keyed` by limit and key, `_holds` by the key of their scope.
     """
 
     def __init__(self, *, keys_limit: int = KEYS_LIMIT, holds_limit: int = HOLDS_LIMIT) -> None:
         self._keys_limit = keys_limit
         self._holds_limit = holds_limit
-        self._counters: dict[str, _Counter] = {}
-        # The keys of each limit `by: caller` in the order of their last charge: the first is the closest to its expiry.
-        self._keys: dict[str, OrderedDict[str, None]] = {}
+        self._shared: dict[str, _Counter] = {}
+        # The counters of each limit `by: caller` in the order of their last charge: the first is the first to expire.
+        self._keyed: dict[str, OrderedDict[str, _Counter]] = {}
         self._holds: dict[str, list[int]] = {}
 
     async def take(
         self, limits: tuple[Limit, ...], keys: tuple[str, ...], now: Moment, scope: Scope | None = None
     ) -> Decision:
         """Decide, and charge all or nothing."""
-        counters = []
-        keyed = False
-        for limit, key in zip(limits, keys, strict=True):
-            counter = self._counters.get(key)
+        states = []
+        keyed = []
+        for number, limit in enumerate(limits):
+            key = keys[number]
+            table: dict[str, _Counter] | None = self._keyed.get(limit.id) if limit.keyed else self._shared
+            counter = None if table is None else table.get(key)
             if counter is None:
                 counter = _Counter(limit.rule)
                 if not limit.keyed:
-                    self._counters[key] = counter
+                    self._shared[key] = counter
             elif counter.rule is not limit.rule:
                 counter.follow(limit.rule)
-            counters.append(counter)
-            keyed = keyed or limit.keyed
+            if limit.keyed:
+                keyed.append((limit, key, counter))
+            states.append(counter.cells)
         holding = None if scope is None else self._holds.get(scope.key)
-        decision = decide(limits, keys, [counter.cells for counter in counters], now, scope, holding)
+        decision = decide(limits, keys, states, now, scope, holding)
         if keyed and decision.admitted:
-            for limit, key, counter in zip(limits, keys, counters, strict=True):
-                if limit.keyed:
-                    self._remember(limit, key, counter, now)
+            for limit, key, counter in keyed:
+                self._remember(limit, key, counter, now)
         return decision
 
     def give_back(self, decision: Decision) -> None:
@@ -101,9 +99,9 @@ class Memory:
 
     def release(self, decision: Decision) -> None:
         """Give the slots back: the request is over, however."""
-        for limit, key, mark in decision.charges:
-            if limit.in_flight:
-                self._undo(limit, key, mark)
+        for number, limit in enumerate(decision.limits):
+            if limit.seconds is None and decision.marks:
+                self._undo(limit, decision.keys[number], decision.marks[number])
 
     def learn(self, scope: Scope, code: HouseCode, lasts: int, now: Moment) -> None:
         """Hold the scope for that many microseconds, after a reply of the vendor: as `hold.lasts` says."""
@@ -130,7 +128,7 @@ class Memory:
         """What is left of each limit, charging nothing."""
         standings = []
         for limit, key in zip(limits, keys, strict=True):
-            counter = self._counters.get(key) or _Counter(limit.rule)
+            counter = self._counter(limit, key) or _Counter(limit.rule)
             counter.follow(limit.rule)
             counter.rule.free_at(counter.cells, limit.cost, *now)
             standings.append(counter.rule.standing(counter.cells, *now))
@@ -143,42 +141,38 @@ class Memory:
 
     def keep(self, limits: Collection[Limit]) -> None:
         """Forget the counters of all other limits: a reload has taken them away."""
-        shared = {limit.id for limit in limits if not limit.keyed}
-        keyed = {limit.id for limit in limits if limit.keyed}
-        self._keys = {name: keys for name, keys in self._keys.items() if name in keyed}
-        kept = shared.union(*self._keys.values())
-        self._counters = {key: counter for key, counter in self._counters.items() if key in kept}
+        kept = {limit.id: limit.keyed for limit in limits}
+        self._shared = {key: counter for key, counter in self._shared.items() if kept.get(key) is False}
+        self._keyed = {name: table for name, table in self._keyed.items() if kept.get(name) is True}
+
+    def _counter(self, limit: Limit, key: str) -> _Counter | None:
+        return (self._keyed.get(limit.id, {}) if limit.keyed else self._shared).get(key)
 
     def _undo(self, limit: Limit, key: str, mark: int) -> None:
-        counter = self._counters.get(key)
+        counter = self._counter(limit, key)
         # After a reload the name may be that of a rule to which the mark says nothing.
         if counter is None or type(counter.rule) is not type(limit.rule):
             return
         counter.rule.give_back(counter.cells, limit.cost, mark)
         if limit.keyed and limit.in_flight and not counter.rule.charges(counter.cells):
-            self._drop(limit.id, key)
+            del self._keyed[limit.id][key]
 
     def _remember(self, limit: Limit, key: str, counter: _Counter, now: Moment) -> None:
-        """Note that the key was charged; make room for a new one."""
-        order = self._keys.get(limit.id)
-        if order is None:
-            order = self._keys[limit.id] = OrderedDict()
-        if key in order:
-            order.move_to_end(key)
+        """Note that a caller was charged; make room for a new one."""
+        table = self._keyed.get(limit.id)
+        if table is None:
+            table = self._keyed[limit.id] = OrderedDict()
+        if key in table:
+            table.move_to_end(key)
             return
-        self._counters[key] = counter
-        order[key] = None
+        table[key] = counter
         # Two at most go for each that comes: the table shrinks as fast as it grew.
         for _ in range(2):
-            oldest = next(iter(order))
-            full = len(order) > self._keys_limit and not limit.in_flight
-            if not full and self._counters[oldest].expires_at(now) > now.steady:
+            oldest, first = next(iter(table.items()))
+            full = len(table) > self._keys_limit and not limit.in_flight
+            if not full and first.rule.expires_at(first.cells, *now) > now.steady:
                 break
-            self._drop(limit.id, oldest)
-
-    def _drop(self, name: str, key: str) -> None:
-        """Forget one caller's counter."""
-        del self._keys[name][key], self._counters[key]
+            del table[oldest]
 
     def _held_by(self, decision: Decision) -> list[int] | None:
         """The hold after which the request went first, if it did."""

@@ -77,17 +77,23 @@ class Queue:
     async def take(self, limits: tuple[Limit, ...], keys: tuple[str, ...], scope: Scope | None = None) -> Decision:
         """Decide, at once or when it is this request's turn. Raises `Draining`."""
         now = self._clock()
-        request = _Request(limits, keys, scope, now.steady)
-        line = self._joins(request) if self._lines else None
-        if line is None:
+        number = self._joins(limits, keys) if self._lines else None
+        if number is None:
             decision = await self._store.take(limits, keys, now, scope)
-        elif self._full(request, line):
-            return Decision(limits, keys, now, refusing=(line,), free_at=self._lines[keys[line]].free_at, scope=scope)
-        else:
-            decision = await self._wait(request, line)
+            # Most requests end here, so nothing is made for waiting before.
+            if not decision.refusing:
+                return decision
+        elif self._full(limits[number], keys[number]):
+            free_at = self._lines[keys[number]].free_at
+            return Decision(limits, keys, now, refusing=(number,), free_at=free_at, scope=scope)
+        request = _Request(limits, keys, scope, now.steady)
+        if number is not None:
+            decision = await self._wait(request, number)
         # Whoever has waited at one counter may have to wait at another.
-        while (line := request.waits_at(decision, self._clock().steady)) is not None and not self._full(request, line):
-            decision = await self._wait(request, line)
+        while (number := request.waits_at(decision, self._clock().steady)) is not None:
+            if self._full(limits[number], keys[number]):
+                break
+            decision = await self._wait(request, number)
         return decision
 
     def give_back(self, decision: Decision) -> None:
@@ -143,13 +149,13 @@ class Queue:
             else:
                 del self._lines[key]
 
-    def _joins(self, request: _Request) -> int | None:
+    def _joins(self, limits: tuple[Limit, ...], keys: tuple[str, ...]) -> int | None:
         """The number of the limit where others wait already: they are not overtaken."""
-        waits = (number for number, limit in enumerate(request.limits) if limit.wait)
-        return next((number for number in waits if request.keys[number] in self._lines), None)
+        waits = (number for number, limit in enumerate(limits) if limit.wait)
+        return next((number for number in waits if keys[number] in self._lines), None)
 
-    def _full(self, request: _Request, number: int) -> bool:
-        return self.waiting(request.keys[number]) >= request.limits[number].queue
+    def _full(self, limit: Limit, key: str) -> bool:
+        return self.waiting(key) >= limit.queue
 
     def _call(self, decision: Decision) -> None:
         for key in decision.keys if self._lines else ():

@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.limits import SECOND, Decision, Limit, Memory, fields, policies, service_limits
@@ -114,6 +114,7 @@ NAMES = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), min_size=
 NUMBERS = st.integers(-(10**18), 10**18)
 
 
+@example(name='a"b\\', count=1, left=0, reset=0, passed=0, seconds=60)
 @given(
     name=NAMES,
     count=st.integers(1, 10**18),

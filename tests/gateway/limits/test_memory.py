@@ -83,7 +83,7 @@ async def test_a_thousand_aborted_requests_leave_no_slot_taken() -> None:
         store.release(decision)
 
     assert await left(store, CALLS, MINE) == [2, 1]
-    assert not store._keys[MINE.id]
+    assert not store._keyed[MINE.id]
 
 
 async def test_a_charge_comes_back() -> None:
@@ -128,7 +128,7 @@ async def test_a_hundred_thousand_callers_take_no_more_memory() -> None:
     size = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
 
-    assert len(store._counters) == len(store._keys[limit.id]) == 1000
+    assert len(store._keyed[limit.id]) == 1000
     # Three generations of counters came, one stays: half a kilobyte each.
     assert size < 700 * 1000
     newest, oldest, forgotten = (limit.key(str(callers + number)) for number in (2999, 2000, 1999))
@@ -155,7 +155,7 @@ async def test_who_takes_slots_is_not_forgotten() -> None:
     for decision in running:
         store.release(decision)
 
-    assert not store._counters
+    assert not store._keyed[MINE.id]
 
 
 async def test_what_expired_makes_room() -> None:
@@ -167,7 +167,7 @@ async def test_what_expired_makes_room() -> None:
     for number in range(100, 160):
         await ask(store, FAIR, caller=str(number), now=60)
 
-    assert len(store._counters) == 60
+    assert len(store._keyed[FAIR.id]) == 60
 
 
 async def test_refused_callers_are_not_remembered() -> None:
@@ -176,8 +176,7 @@ async def test_refused_callers_are_not_remembered() -> None:
     for number in range(100):
         await ask(store, MINUTE, FAIR, caller=str(number))
 
-    assert len(store._keys[FAIR.id]) == 3
-    assert len(store._counters) == 4
+    assert len(store._keyed[FAIR.id]) == 3
 
 
 async def test_a_reload_keeps_the_counts() -> None:
@@ -220,7 +219,7 @@ async def test_a_reload_forgets_limits_that_are_gone() -> None:
 
     store.keep((MINUTE, FAIR))
 
-    assert len(store._counters) == 2
+    assert (len(store._shared), len(store._keyed)) == (1, 1)
     store.release(running)
     store.give_back(running)
     assert await left(store, MINUTE, FAIR, CALLS) == [3, 2, 2]
@@ -233,7 +232,7 @@ async def test_looking_charges_nothing() -> None:
 
     assert await store.look((MINUTE, FAIR), keys((MINUTE, FAIR)), at(20)) == ((2, 40 * SECOND), (2, 60 * SECOND))
     assert await left(store, MINUTE, now=60) == [3]
-    assert len(store._counters) == 1
+    assert (len(store._shared), len(store._keyed)) == (1, 0)
 
 
 async def test_a_hold_stops_its_scope_alone() -> None:

@@ -67,12 +67,15 @@ def test_the_window_agrees_with_the_true_log(count: int, per: str, buckets: int)
         # The last grain is cut where the window's end meets the clock.
         assert true <= free_at <= true + rule.grain - 1
         if free_at == now:
-            mark, (left, reset) = rule.charge(cells, cost, now, 0)
+            mark, standing = rule.charge(cells, cost, now, 0)
             truth.admit(cost, now)
+            marks.append((now, cost, mark))
+            # What is left stays all there is until the first unit leaves.
+            left, reset = standing
+            assert standing == rule.standing(cells, now, 0)
             assert left == count - cells[USED]
             assert reset is not None
-            assert 0 < reset <= rule.window
-            marks.append((now, cost, mark))
+            assert rule.grain > 1 or now + reset == truth.free_at(count - truth.used(now) + 1, now)
         else:
             refused += 1
             arrivals.aim(free_at)
