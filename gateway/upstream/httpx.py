@@ -305,11 +305,9 @@ class ExactConnection(httpcore2.AsyncHTTP11Connection):
         timeout = request.extensions["timeout"]["read"]
         for interim in range(INTERIM_LIMIT + 1):
             event = await self._head_event(timeout, begun=interim > 0)
-            # An interim reply says nothing that we pass on (W-041); 101 was not asked for (W-038).
+            # An interim reply says nothing that we pass on (W-041); an unasked 101 makes the parser raise (W-038).
             if isinstance(event, h11.Response):
                 break
-            if event.status_code == 101:  # noqa: PLR2004
-                raise NoReply(Reason.HTTP_PROTOCOL_ERROR)
         else:
             raise NoReply(Reason.HTTP_PROTOCOL_ERROR)
         headers = event.headers.raw_items()
@@ -366,17 +364,15 @@ class ExactStreams(httpcore2.AsyncHTTP2Connection):
     async def _response_closed(self, stream_id: int) -> None:
         """Leave a stream; one that goes on is reset, or what still comes would use up the connection's window."""
         with contextlib.suppress(h2.exceptions.ProtocolError, *EXPECTED):
-            if stream_id in self._events:
-                self._h2_state.reset_stream(stream_id, h2.errors.ErrorCodes.CANCEL)
-                await self._network_stream.write(self._h2_state.data_to_send(), RESET_SECONDS)
+            self._h2_state.reset_stream(stream_id, h2.errors.ErrorCodes.CANCEL)
+            await self._network_stream.write(self._h2_state.data_to_send(), RESET_SECONDS)
         await super()._response_closed(stream_id)
 
     def has_expired(self) -> bool:
         """Whether it is idle for too long, or was ended by the vendor, or broke: the library would keep its place."""
-        if not self.is_idle():
-            return False
-        ended = self._network_stream.get_extra_info("has_ended")
-        return super().has_expired() or ended or not self.is_available()
+        stream = self._network_stream
+        spent = self.is_idle() and (not self.is_available() or stream.get_extra_info("has_ended"))
+        return super().has_expired() or spent
 
 
 def check_head(status: int, headers: list[Header]) -> None:

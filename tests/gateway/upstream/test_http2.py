@@ -190,7 +190,7 @@ NO_REPLIES: dict[str, tuple[list[Header], Reason]] = {
     "nul": ([(b":status", b"200"), (b"x", b"a\x00")], Reason.HTTP_PROTOCOL_ERROR),
     "of-the-connection": ([(b":status", b"200"), (b"transfer-encoding", b"chunked")], Reason.HTTP_PROTOCOL_ERROR),
     "many-fields": ([(b":status", b"200"), *[(b"x", b"1")] * 201], Reason.HTTP_RESPONSE_HEADER_SECTION_SIZE),
-    "long-field": ([(b":status", b"200"), (b"x", b"~" * 70_000)], Reason.HTTP_PROTOCOL_ERROR),
+    "long-fields": ([(b":status", b"200"), *[(b"x", b"~" * 4096)] * 17], Reason.HTTP_PROTOCOL_ERROR),
 }
 
 
@@ -336,6 +336,23 @@ async def test_idle_end(open_http2: Opening) -> None:
 
     assert (await ask(upstream, call(b"POST", body=Body([b"hi"])))).body == b"ok"
     assert len(vendor.connections) == 2
+
+
+async def test_idle_talk(open_http2: Opening) -> None:
+    """What the vendor says about the connection while it is idle does not end it."""
+
+    async def answer(session: Session, stream: int, headers: list[Header]) -> None:
+        await well(session, stream, headers)
+        await asyncio.sleep(0.02)
+        session.h2.ping(b"01234567")
+        await session.flush()
+
+    vendor, upstream = await open_http2(answering(answer))
+    await ask(upstream)
+    await asyncio.sleep(0.06)
+
+    assert (await ask(upstream)).body == b"ok"
+    assert len(vendor.connections) == 1
 
 
 async def test_left_stream_is_reset(open_http2: Opening) -> None:
