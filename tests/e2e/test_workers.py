@@ -299,7 +299,9 @@ def test_what_needs_a_restart_is_refused(process: ProcessGateway) -> None:
 
 def test_workers_end_with_their_supervisor(vendor: RogueVendor, tmp_path: Path) -> None:
     """When the supervisor is killed its workers end by themselves, and the port is free."""
-    with ProcessGateway(text(vendor), tmp_path, arguments=WORKERS) as process:
+    # A killed supervisor cannot clean up: what it leaves is the test's.
+    own = {"TMPDIR": str(tmp_path)}
+    with ProcessGateway(text(vendor), tmp_path, arguments=WORKERS, environ=own) as process:
         assert until(lambda: len(ready(process)) == 2, STARTING)
         pids = list(ready(process))
 
