@@ -131,7 +131,9 @@ def unread(runtime: Runtime, code: HouseCode, detail: str) -> bytes:
     """
     settings = runtime.settings
     access = Access(metrics=runtime.metrics.nobody, method="_OTHER", request_id=identity.request_id(()))
-    problem = Problem(code=code, source=Source.GATEWAY, detail=detail)
+    problem = Problem(
+        code=code, source=Source.GATEWAY, detail=detail, retry_after=1 if code is HouseCode.OVERLOADED else None
+    )
     access.problem, access.instance, access.status = problem, identity.instance(), code.status
     body = problem.encode(base_uri=settings.problems.base_uri, instance=access.instance, request_id=access.request_id)
     access.bytes_out = len(body)

@@ -52,6 +52,13 @@ class Lane:
     checked_routes: frozenset[str]
 
 
+@dataclass(slots=True)
+class Occupancy:
+    """How many requests run, on whichever generation of the settings. Mutable state: the count."""
+
+    in_flight: int = 0
+
+
 class Runtime:
     """
     One generation of the settings.
@@ -67,6 +74,7 @@ class Runtime:
         self.proxies = Proxies(map(str, settings.server.trusted_proxies))
         self.jobs: RecentJobs = before.jobs if before is not None else RecentJobs()
         self.in_flight = 0
+        self.gateway = before.gateway if before is not None else Occupancy()
         # What the settings allow a gateway, its workers share.
         self.max_in_flight = -(-settings.server.max_in_flight // settings.server.workers)
         self._retired: list[Upstream] | None = None
@@ -99,10 +107,12 @@ class Runtime:
     def enter(self) -> None:
         """One more request runs on this generation."""
         self.in_flight += 1
+        self.gateway.in_flight += 1
 
     def leave(self) -> None:
         """A request of this generation has ended."""
         self.in_flight -= 1
+        self.gateway.in_flight -= 1
         if self._retired and self.in_flight == 0:
             self._close_retired()
 

@@ -132,7 +132,7 @@ class _Passage:
         # 4. Check size and capacity.
         if framing.length is not None and framing.length > lane.max_request_body:
             raise too_large(lane.max_request_body)
-        if runtime.in_flight > runtime.max_in_flight:
+        if runtime.gateway.in_flight > runtime.max_in_flight:
             raise refuse(
                 HouseCode.OVERLOADED,
                 "The gateway works on as many requests as it may.",

@@ -18,7 +18,7 @@ def status_of(runtime: Runtime, *, draining: bool) -> dict[str, object]:
     return {
         "version": __version__,
         "state": "draining" if draining else "ready",
-        "requests_in_flight": runtime.in_flight,
+        "requests_in_flight": runtime.gateway.in_flight,
         "warnings": list(runtime.settings.warnings),
         "vendors": vendors,
     }

@@ -215,6 +215,7 @@ def test_connections_of_callers_are_bounded(gateway: ThreadGateway, vendor: Rogu
 
     check_problem(answer, "overloaded", source="gateway", retryable=True, vendor=None)
     assert answer.header("connection") == "close"
+    assert answer.header("retry-after") == "1"
     assert until(lambda: gateway.ask("/many/x").status == 200)
     grown = {key: value - before.get(key, 0) for key, value in counts(gateway.scrape()).items()}
     assert grown["none", "503", "refused"] >= 1
