@@ -74,7 +74,7 @@ class Runtime:
         self.proxies = Proxies(map(str, settings.server.trusted_proxies))
         self.jobs: RecentJobs = before.jobs if before is not None else RecentJobs()
         self.in_flight = 0
-        self.gateway = before.gateway if before is not None else Occupancy()
+        self.gateway: Occupancy = before.gateway if before is not None else Occupancy()
         # What the settings allow a gateway, its workers share.
         self.max_in_flight = -(-settings.server.max_in_flight // settings.server.workers)
         self._retired: list[Upstream] | None = None
