@@ -12,7 +12,7 @@ may keep them elsewhere and use the same rules. `Queue` lets a refused request w
     try: ...                          # refused: decision.code, decision.refused, decision.retry_after
     finally:
         queue.release(decision)       # on every exit path; give_back(decision) where no connection was had
-        store.gone(decision)          # and answered(decision, now) when the vendor has
+        queue.gone(decision)          # and before it, once the vendor has replied, learn(…) and answered(decision, now)
 """
 
 from . import hold

@@ -12,6 +12,8 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from normalizers import HouseCode
+
 from .decision import Decision
 from .hold import Scope
 from .in_flight import HINT
@@ -83,15 +85,14 @@ class Queue:
             # Most requests end here, so nothing is made for waiting before.
             if not decision.refusing:
                 return decision
-        elif self._full(limits[number], keys[number]):
-            free_at = self._lines[keys[number]].free_at
-            return Decision(limits, keys, now, refusing=(number,), free_at=free_at, scope=scope)
         request = _Request(limits, keys, scope, now.steady)
         if number is not None:
+            if self._full(request, number):
+                return await self._refusal(request, number)
             decision = await self._wait(request, number)
         # Whoever has waited at one counter may have to wait at another.
         while (number := request.waits_at(decision, self._clock().steady)) is not None:
-            if self._full(limits[number], keys[number]):
+            if self._full(request, number):
                 break
             decision = await self._wait(request, number)
         return decision
@@ -105,6 +106,20 @@ class Queue:
         """As the store's; whoever is next asks again."""
         self._store.release(decision)
         self._call(decision)
+
+    def learn(self, scope: Scope, code: HouseCode, lasts: int, now: Moment) -> None:
+        """As the store's; whoever is next asks again, and is told of the hold."""
+        self._store.learn(scope, code, lasts, now)
+        for line in self._lines.values():
+            line.turns[0].set()
+
+    def answered(self, decision: Decision, now: Moment) -> None:
+        """As the store's."""
+        self._store.answered(decision, now)
+
+    def gone(self, decision: Decision) -> None:
+        """As the store's."""
+        self._store.gone(decision)
 
     def drain(self) -> None:
         """Let nobody wait any longer, now or later: they get `Draining`."""
@@ -138,8 +153,7 @@ class Queue:
                     else:
                         until = min(until, decision.free_at)
                 elif now.steady >= deadline:
-                    free_at = max(line.free_at, now.steady)
-                    return Decision(request.limits, request.keys, now, refusing=(number,), free_at=free_at)
+                    return await self._refusal(request, number)
                 await _rest(turn, until - now.steady)
             raise Draining
         finally:
@@ -154,8 +168,15 @@ class Queue:
         waits = (number for number, limit in enumerate(limits) if limit.wait)
         return next((number for number in waits if keys[number] in self._lines), None)
 
-    def _full(self, limit: Limit, key: str) -> bool:
-        return self.waiting(key) >= limit.queue
+    def _full(self, request: _Request, number: int) -> bool:
+        return self.waiting(request.keys[number]) >= request.limits[number].queue
+
+    async def _refusal(self, request: _Request, number: int) -> Decision:
+        """What one is told whose turn it is not: when the head of the line was told that there would be room."""
+        free_at = self._lines[request.keys[number]].free_at
+        now = self._clock()
+        standings = await self._store.look(request.limits, request.keys, now)
+        return Decision(request.limits, request.keys, now, standings, (), (number,), free_at, request.scope)
 
     def _call(self, decision: Decision) -> None:
         for key in decision.keys if self._lines else ():

@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 
-from gateway.limits import SECOND, Charge, Decision, Limit, Memory, Moment, Scope, decide, hold
+from gateway.limits import SECOND, Cells, Charge, Decision, Limit, Memory, Moment, Scope, decide, hold
 from normalizers import HouseCode
 from tests.gateway.limits.made import WALL, at, caller_limit, keys, vendor_limit
 from tests.gateway.limits.true_log import TrueLog
@@ -111,6 +111,36 @@ def test_retry_after_is_rounded_up(seconds: float, retry_after: int) -> None:
 
     assert decision.retry_after == retry_after
     assert decision.after(at(seconds + 1).steady) == max(1, retry_after - 1)
+
+
+KINDS = (MINUTE, TODAY, CALLS, vendor_limit(requests=5000, per="hour"))
+
+
+def life(cells: list[Cells]) -> list[object]:
+    """Five minutes on these cells, one for each limit and the last for the hold; what was told."""
+    *counters, holding = cells
+    scope = Scope("s", SECOND)
+    hold.learn(holding, HouseCode.VENDOR_RATE_LIMITED, SECOND)
+    told: list[object] = []
+    for seconds in range(0, 300, 7):
+        decision = decide(KINDS, keys(KINDS), counters, at(seconds), scope, holding)
+        told.append((decision.code, decision.free_at, decision.standings, decision.token))
+        hold.answered(holding, decision.token, at(seconds).steady)
+        if decision.admitted and seconds % 2:
+            CALLS.rule.give_back(counters[2], 1, 0)
+            MINUTE.rule.give_back(counters[0], 1, decision.marks[0])
+    return told
+
+
+def test_state_may_lie_in_a_shared_segment() -> None:
+    """W-094: the rules work the same on 64-bit integers of a segment, and none is too large for the Lua of Redis."""
+    sizes = [*(limit.rule.cells for limit in KINDS), hold.CELLS]
+    segments = [memoryview(bytearray(8 * size)).cast("q") for size in sizes]
+
+    told = life([*segments])
+
+    assert told == life([[0] * size for size in sizes])
+    assert all(0 <= number < 2**53 for segment in segments for number in segment)
 
 
 def test_nothing_stands_in_the_way_of_what_no_limit_covers() -> None:

@@ -153,6 +153,7 @@ async def test_no_more_than_queue_wait() -> None:
     assert (refused.refused, refused.code) == (MINUTE, HouseCode.CAPACITY_EXHAUSTED)
     assert (refused.retry_after, bench.decisions["i"].retry_after) == (60, 40)
     assert refused.charges == []
+    assert refused.standings == ((0, 60 * SECOND),)
 
 
 @virtually
@@ -330,6 +331,25 @@ async def test_who_waited_at_one_limit_may_have_to_wait_at_another() -> None:
 
 
 @virtually
+async def test_where_one_would_have_to_wait_next_there_may_be_no_place() -> None:
+    """Who has waited for a slot is refused when the line of the hour has filled meanwhile."""
+    bench = Bench()
+    narrow = vendor_limit(name="hour", requests=1, per="hour", wait="2h", queue=1)
+    first = await bench.ask("a", SLOTS)
+    await bench.come("both", SLOTS, narrow)
+    await bench.ask("b", narrow)
+    await bench.come("c", narrow)
+    await asyncio.sleep(5)
+
+    bench.queue.release(first)
+    await settle()
+
+    assert bench.told == [("a", 0, True), ("b", 0, True), ("both", 5, False)]
+    assert (bench.decisions["both"].refused, bench.decisions["both"].retry_after) == (narrow, 3595)
+    assert (await bench.all())[-1] == ("c", 3600, True)
+
+
+@virtually
 async def test_who_waits_is_held_with_the_others() -> None:
     """Contract 11: a request that leaves the queue passes the hold again."""
     bench = Bench()
@@ -341,6 +361,29 @@ async def test_who_waits_is_held_with_the_others() -> None:
 
     assert await bench.all() == [("a", 0, True), ("b", 0, True), ("c", 60, False)]
     assert (bench.decisions["c"].code, bench.decisions["c"].retry_after) == (HouseCode.VENDOR_RATE_LIMITED, 20)
+
+
+@virtually
+async def test_a_hold_is_told_at_once_to_those_who_wait() -> None:
+    """Contract 4: the hold comes before the limits, so nobody waits for a limit to be held then."""
+    bench = Bench()
+    for name in "abcd":
+        await bench.come(name, MINUTE, scope=SCOPE)
+    await asyncio.sleep(5)
+
+    bench.queue.learn(SCOPE, HouseCode.VENDOR_RATE_LIMITED, 30 * SECOND, clock())
+    await settle()
+
+    assert bench.told[2:] == [("c", 5, False), ("d", 5, False)]
+    assert bench.decisions["d"].retry_after == 30
+    await asyncio.sleep(55)
+    first, second = [await bench.ask(name, MINUTE, scope=SCOPE) for name in "ef"]
+    assert (first.admitted, second.admitted) == (True, False)
+    bench.queue.gone(first)
+    third = await bench.ask("g", MINUTE, scope=SCOPE)
+    bench.queue.answered(third, clock())
+    assert third.admitted
+    assert bench.store.holds(clock()) == []
 
 
 @virtually
