@@ -90,7 +90,7 @@ MUTANTS = {
     "W-156": Mutant("gateway/server/protocol.py", "if self.flow.write_paused and not self.disconnected:", "if False:"),
     "W-159": Mutant("gateway/replies.py", "async with asyncio.timeout(self._max_duration):",
                     "async with asyncio.timeout(None):"),
-    "W-167": Mutant("gateway/server/__init__.py", '(W-167)."""\n        self.asked.set()',
+    "W-167": Mutant("gateway/server/serving.py", '(W-167)."""\n        self.asked.set()',
                     '(W-167)."""\n        self.interrupt()'),
     "W-168": Mutant("gateway/settings/values.py", 'extra="forbid"', 'extra="ignore"'),
     "W-170": Mutant("gateway/settings/server.py", "keep_alive: Duration = 75.0", "keep_alive: Duration = 5.0"),
