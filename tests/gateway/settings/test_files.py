@@ -1,5 +1,7 @@
 """The settings file as a file, and the files and packages that it leans on: missing, too long, changed, broken."""
 
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -137,6 +139,14 @@ def test_unreachable_certificate(name: str) -> None:
     assert [fault for fault in faults if f"server.tls.{name}: " in fault and "cannot be read" in fault]
 
 
+@pytest.fixture
+def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder on the import path; what is imported from it is forgotten."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield tmp_path
+    sys.modules.pop("acme_errgate", None)
+
+
 def installed(folder: Path, module: str, target: str) -> None:
     """Install a package of that one module, which offers a normalizer."""
     (folder / "acme_errgate.py").write_text(module, encoding="utf-8")
@@ -146,18 +156,16 @@ def installed(folder: Path, module: str, target: str) -> None:
     (metadata / "entry_points.txt").write_text(f"[errgate.normalizers]\nacme = {target}\n", encoding="utf-8")
 
 
-def test_normalizer_of_a_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_normalizer_of_a_package(packages: Path) -> None:
     """An installed package brings the normalizer of the vendor of its name."""
-    installed(tmp_path, "from normalizers import GENERIC\nVENDOR = GENERIC('the one')\n", "acme_errgate:VENDOR")
-    monkeypatch.syspath_prepend(str(tmp_path))
+    installed(packages, "from normalizers import GENERIC\nVENDOR = GENERIC('the one')\n", "acme_errgate:VENDOR")
 
     assert loads(ACME).vendors["acme"].vendor.title == "the one"
 
 
-def test_broken_normalizer_of_a_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_broken_normalizer_of_a_package(packages: Path) -> None:
     """An installed package that cannot be loaded is named, with the mend."""
-    installed(tmp_path, "", "acme_errgate:ABSENT")
-    monkeypatch.syspath_prepend(str(tmp_path))
+    installed(packages, "", "acme_errgate:ABSENT")
 
     (fault,) = refused(ACME)
 
