@@ -6,7 +6,6 @@ A reply's body can be read ahead within bounds, to decide what it is, and is the
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
 
 from starlette.types import Receive
 
@@ -114,7 +113,7 @@ class Download:
 
     def __init__(self, chunks: AsyncIterator[bytes]) -> None:
         self._chunks = chunks
-        self._pending: asyncio.Future[bytes] | None = None
+        self._pending: asyncio.Future[bytes | None] | None = None
         self._ahead: list[bytes] = []
         self.ended = False
         self.cut: Cut | None = None
@@ -139,7 +138,7 @@ class Download:
         """The next chunk; None at the end, at a cut, or when the deadline passes (the read goes on)."""
         if deadline is not None or self._pending is not None:
             if self._pending is None:
-                self._pending = asyncio.ensure_future(anext(self._chunks, b""))
+                self._pending = asyncio.ensure_future(anext(self._chunks, None))
             left = None if deadline is None else max(0.0, deadline - asyncio.get_running_loop().time())
             done, _ = await asyncio.wait({self._pending}, timeout=left)
             if not done:
@@ -148,14 +147,13 @@ class Download:
         else:
             reading = None
         try:
-            chunk = await anext(self._chunks, b"") if reading is None else reading.result()
+            chunk = await anext(self._chunks, None) if reading is None else reading.result()
         except Cut as cut:
             self.cut = cut
             self.ended = True
             return None
-        if not chunk:
+        if chunk is None:
             self.ended = True
-            return None
         return chunk
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
@@ -173,5 +171,6 @@ class Download:
         """Stop a read that is still going on."""
         if self._pending is not None:
             self._pending.cancel()
-            with suppress(asyncio.CancelledError, Cut):
-                await self._pending
+            await asyncio.wait({self._pending})
+            if not self._pending.cancelled():
+                self._pending.exception()

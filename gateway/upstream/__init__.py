@@ -183,7 +183,7 @@ class Exchange(Protocol):
         """The vendor's fields as they came, in order; names in the vendor's own case."""
 
     def chunks(self) -> AsyncIterator[bytes]:
-        """The body without its transfer coding, as it arrives. Raises `Cut`."""
+        """The body without its transfer coding, as it arrives, no chunk empty. Raises `Cut`, or what the upload did."""
 
 
 class Upstream(Protocol):

@@ -436,7 +436,9 @@ class HttpxExchange:
         """The body as it arrives. Raises `Cut`."""
         try:
             async for chunk in cast("AsyncIterable[bytes]", self._response.stream):
-                yield chunk
+                # An empty frame of HTTP/2 is no news.
+                if chunk:
+                    yield chunk
         except httpcore2.TimeoutException as error:
             raise Cut(Reason.HTTP_RESPONSE_TIMEOUT) from error
         except (httpcore2.NetworkError, httpcore2.ProtocolError, h2.exceptions.ProtocolError) as error:

@@ -306,6 +306,26 @@ async def test_cut(open_http2: Opening, name: str) -> None:
     assert (await ask(upstream, call(connect=1))).body == b"ok"
 
 
+async def test_empty_frame(open_http2: Opening) -> None:
+    """A frame without content is neither a chunk nor the end."""
+
+    async def answer(session: Session, stream: int, _: list[Header]) -> None:
+        session.h2.send_headers(stream, [(b":status", b"200")])
+        for piece in (b"", b"a", b"", b"b"):
+            session.h2.send_data(stream, piece)
+            await session.flush()
+            await asyncio.sleep(0.01)
+        session.h2.send_data(stream, b"", end_stream=True)
+        await session.flush()
+
+    _, upstream = await open_http2(answering(answer))
+
+    async with upstream.exchange(call()) as exchange:
+        chunks = [chunk async for chunk in exchange.chunks()]
+
+    assert chunks == [b"a", b"b"]
+
+
 async def test_wrong_length(open_http2: Opening) -> None:
     """A body that is shorter than its length is cut."""
 
