@@ -73,19 +73,15 @@ def create_admin(gateway: Operated) -> ASGIApp:
     async def status(_: Request) -> Response:
         return JSONResponse(await gateway.status())
 
-    async def nothing(request: Request) -> Response:
-        return own.refusal(gateway.settings, request, HouseCode.NOT_FOUND, "The admin port has nothing at this path.")
-
-    app = Starlette(
-        routes=[
-            Route("/metrics", metrics),
-            *own.health(gateway.is_healthy, gateway.is_ready),
-            Route("/-/reload", guarded(reload), methods=["POST"]),
-            Route("/-/config", guarded(config)),
-            Route("/-/status", guarded(status)),
-            Route("/{rest:path}", nothing, methods=None),
-        ]
-    )
+    endpoints = [
+        Route("/metrics", metrics),
+        *own.health(gateway.is_healthy, gateway.is_ready),
+        Route("/-/reload", guarded(reload), methods=["POST"]),
+        Route("/-/config", guarded(config)),
+        Route("/-/status", guarded(status)),
+    ]
+    nothing = own.Nothing(lambda: gateway.settings, endpoints, "The admin port has nothing at this path.")
+    app = Starlette(routes=[*endpoints, Route("/{rest:path}", nothing)])
     app.router.redirect_slashes = False
     return app
 
@@ -118,11 +114,10 @@ def refuse_stranger(whole: Settings, request: Request) -> Response | None:
 
 def is_ours(authority: str, hosts: tuple[str, ...]) -> bool:
     """Whether a `Host` is an address, localhost, or one of ours: what DNS rebinding cannot make it."""
-    if authority in hosts:
-        return True
+    authority, known = authority.lower(), frozenset(map(str.lower, hosts))
     # An IPv6 address has its brackets, and whatever else has a colon has a port behind it (RFC 3986 section 3.2).
     name = authority[1:].partition("]")[0] if authority.startswith("[") else authority.partition(":")[0]
-    if name.lower() == "localhost" or name in hosts:
+    if name == "localhost" or authority in known or name in known:
         return True
     try:
         ipaddress.ip_address(name)

@@ -10,8 +10,8 @@ from uuid import uuid4
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
-from starlette.types import Scope
+from starlette.routing import Match, Route
+from starlette.types import Receive, Scope, Send
 
 from normalizers import HouseCode, Problem, Source, Vendor
 
@@ -47,18 +47,39 @@ def routes(gateway: "Gateway") -> list[Route]:
             )
         return JSONResponse(facts(gateway, house))
 
-    async def nothing(request: Request) -> Response:
-        return refusal(
-            gateway.settings, request, HouseCode.NOT_FOUND, "The gateway has nothing at this path below /-/."
-        )
-
-    return [
+    endpoints = [
         *health(lambda: True, gateway.is_ready),
         Route("/-/problems", problem_index),
         Route("/-/problems/{code}", problem_page),
-        Route("/-/{rest:path}", nothing, methods=None),
-        Route("/-", nothing, methods=None),
     ]
+    nothing = Nothing(lambda: gateway.settings, endpoints, "The gateway has nothing at this path below /-/.")
+    return [*endpoints, Route("/-/{rest:path}", nothing), Route("/-", nothing)]
+
+
+class Nothing:
+    """
+    What answers where no endpoint does, whatever the method: 404, or 405 where the path is known by other methods.
+
+    An application, no function: of a function Starlette would route GET alone, and refuse the rest in its own words.
+    """
+
+    def __init__(self, settings: Callable[[], Settings], endpoints: Iterable[Route], detail: str) -> None:
+        self._settings = settings
+        self._endpoints = tuple(endpoints)
+        self._detail = detail
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Refuse."""
+        known = [route.methods or () for route in self._endpoints if route.matches(scope)[0] is Match.PARTIAL]
+        allow = ", ".join(sorted(set().union(*known)))
+        response = (
+            refusal(
+                self._settings(), Request(scope), HouseCode.METHOD_NOT_ALLOWED, f"Allowed here: {allow}.", allow=allow
+            )
+            if allow
+            else refusal(self._settings(), Request(scope), HouseCode.NOT_FOUND, self._detail)
+        )
+        await response(scope, receive, send)
 
 
 def health(is_healthy: Callable[[], bool], is_ready: Callable[[], bool]) -> list[Route]:
