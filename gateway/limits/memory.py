@@ -70,25 +70,29 @@ class Memory:
     ) -> Decision:
         """Decide, and charge all or nothing."""
         states = []
-        keyed = []
+        # The counters of this caller alone, and whether each is in its table already.
+        own: list[tuple[int, _Counter, bool]] = []
         for number, limit in enumerate(limits):
-            key = keys[number]
-            table: dict[str, _Counter] | None = self._keyed.get(limit.id) if limit.keyed else self._shared
-            counter = None if table is None else table.get(key)
+            table = self._table(limit) if limit.keyed else self._shared
+            counter = table.get(keys[number])
+            known = counter is not None
             if counter is None:
                 counter = _Counter(limit.rule)
                 if not limit.keyed:
-                    self._shared[key] = counter
+                    self._shared[keys[number]] = counter
             elif counter.rule is not limit.rule:
                 counter.follow(limit.rule)
             if limit.keyed:
-                keyed.append((limit, key, counter))
+                own.append((number, counter, known))
             states.append(counter.cells)
         holding = None if scope is None else self._holds.get(scope.key)
         decision = decide(limits, keys, states, now, scope, holding)
-        if keyed and decision.admitted:
-            for limit, key, counter in keyed:
-                self._remember(limit, key, counter, now)
+        if own and decision.marks:
+            for number, counter, known in own:
+                if known:
+                    self._keyed[limits[number].id].move_to_end(keys[number])
+                else:
+                    self._insert(limits[number], keys[number], counter, now)
         return decision
 
     def give_back(self, decision: Decision) -> None:
@@ -145,6 +149,12 @@ class Memory:
         self._shared = {key: counter for key, counter in self._shared.items() if kept.get(key) is False}
         self._keyed = {name: table for name, table in self._keyed.items() if kept.get(name) is True}
 
+    def _table(self, limit: Limit) -> OrderedDict[str, _Counter]:
+        table = self._keyed.get(limit.id)
+        if table is None:
+            table = self._keyed[limit.id] = OrderedDict()
+        return table
+
     def _counter(self, limit: Limit, key: str) -> _Counter | None:
         return (self._keyed.get(limit.id, {}) if limit.keyed else self._shared).get(key)
 
@@ -157,14 +167,9 @@ class Memory:
         if limit.keyed and limit.in_flight and not counter.rule.charges(counter.cells):
             del self._keyed[limit.id][key]
 
-    def _remember(self, limit: Limit, key: str, counter: _Counter, now: Moment) -> None:
-        """Note that a caller was charged; make room for a new one."""
-        table = self._keyed.get(limit.id)
-        if table is None:
-            table = self._keyed[limit.id] = OrderedDict()
-        if key in table:
-            table.move_to_end(key)
-            return
+    def _insert(self, limit: Limit, key: str, counter: _Counter, now: Moment) -> None:
+        """Remember a caller that was charged for the first time; make room for it."""
+        table = self._keyed[limit.id]
         table[key] = counter
         # Two at most go for each that comes: the table shrinks as fast as it grew.
         for _ in range(2):

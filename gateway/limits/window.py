@@ -50,11 +50,13 @@ class Rolling:
 
     def free_at(self, cells: Cells, cost: int, steady: int, _wall: int) -> int:
         """When `cost` fits: the exact time at which enough of the oldest entries leave (W-088)."""
-        if cells[USED]:
+        used = cells[USED]
+        if used:
             time = cells[cells[OLDEST]]
             if time > steady or time <= steady - self.window:
                 self._forget(cells, steady)
-        lack = cells[USED] + cost - self.count
+                used = cells[USED]
+        lack = used + cost - self.count
         if lack <= 0:
             return steady
         at = cells[OLDEST]
@@ -131,10 +133,11 @@ class Rolling:
             cells[OLDEST] = cells[NEWEST] = RING
             cells[RING], cells[RING + 1] = steady, cells[USED]
         else:
-            at = cells[OLDEST]
-            while cells[at] <= steady - self.window or not cells[at + 1]:
-                cells[USED] -= cells[at + 1]
-                at = cells[OLDEST] = self._after(at)
+            at, used, edge = cells[OLDEST], cells[USED], steady - self.window
+            while cells[at] <= edge or not cells[at + 1]:
+                used -= cells[at + 1]
+                at = at + 2 if at + 2 < self.cells else RING
+            cells[OLDEST], cells[USED] = at, used
 
     def _sweep(self, cells: Cells) -> int:
         """Sweep empty entries out of a full ring and find a place; without one, the newest entry, which is safe."""
