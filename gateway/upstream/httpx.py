@@ -131,7 +131,7 @@ class Stream(httpcore2.AsyncNetworkStream):
                 raise NoReply(Reason.CONNECTION_TIMEOUT) from error
             if isinstance(error, ssl.SSLCertVerificationError):
                 raise NoReply(Reason.TLS_CERTIFICATE_ERROR) from error
-            if isinstance(error, OSError):
+            if isinstance(error, OSError | ValueError):  # a server name may be none
                 raise NoReply(Reason.TLS_PROTOCOL_ERROR) from error
             raise
         return Stream(secure)
@@ -170,7 +170,7 @@ class Dialer(httpcore2.AsyncNetworkBackend):
         """Try a host's addresses in the resolver's order; an address that does not answer leaves time for the rest."""
         try:
             found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # a label may be longer than DNS knows
             raise NoReply(Reason.DNS_ERROR) from error
         addresses = list(dict.fromkeys(str(info[4][0]) for info in found))
         allowed = [address for address in addresses if not is_prohibited(address)]
@@ -465,7 +465,7 @@ class HttpxUpstream:
         silence()
         parts = urlsplit(base_url)
         self._scheme = parts.scheme.encode()
-        self._host = str(parts.hostname).encode("idna")
+        self._host = str(parts.hostname).encode("ascii")
         self._port = parts.port
         self._server_name = server_name
         self._max_connections = max_connections

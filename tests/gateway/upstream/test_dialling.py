@@ -80,6 +80,15 @@ async def test_name_without_an_address(connect: Making, resolve: Resolving) -> N
     assert nothing.value.reason is Reason.DNS_ERROR
 
 
+@pytest.mark.parametrize("name", ["a" * 64, "a..b"])
+async def test_no_name(connect: Making, name: str) -> None:
+    """What DNS cannot even be asked for is a DNS error."""
+    with pytest.raises(NoReply) as nothing:
+        await ask(connect(f"http://{name}.example"))
+
+    assert nothing.value.reason is Reason.DNS_ERROR
+
+
 async def test_slow_resolver(connect: Making, resolve: Resolving) -> None:
     """A resolver that does not answer is bounded by `connect`."""
     resolve("127.0.0.1", seconds=5)

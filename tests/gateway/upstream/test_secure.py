@@ -73,6 +73,20 @@ async def test_server_name(
     assert asked == [name]
 
 
+@pytest.mark.parametrize("name", ["a" * 64 + ".example", ".example"])
+async def test_no_server_name(
+    connect: Making, serve: Serving, server_tls: ServerTls, trusting: ssl.SSLContext, name: str
+) -> None:
+    """A name that TLS cannot ask for is a TLS error."""
+    vendor = await serve(replies(OK), server_tls())
+
+    with pytest.raises(NoReply) as nothing:
+        await ask(connect(vendor.url, tls=trusting, server_name=name))
+
+    assert nothing.value.reason in {Reason.TLS_PROTOCOL_ERROR, Reason.TLS_CERTIFICATE_ERROR}
+    assert await until(lambda: vendor.open == 0)
+
+
 async def test_client_certificate(
     connect: Making, serve: Serving, server_tls: ServerTls, trusting: ssl.SSLContext, certificates: Path
 ) -> None:
