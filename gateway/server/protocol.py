@@ -43,7 +43,8 @@ PIPELINE_LIMIT = 100
 # After a connection's last answer: how long, and how much, is read and thrown away, so that the kernel's reset does not
 # destroy the answer on its way when the caller has said more (RFC 9112 section 9.6).
 LINGER_SECONDS = 2.0
-LINGER_LIMIT_BYTES = 1024 * 1024
+# A head of 4 MiB in one write must not outrun its 431; what is thrown away costs a read and no memory.
+LINGER_LIMIT_BYTES = 64 * 1024 * 1024
 
 # SO_LINGER on, for no time at all: closing sends a reset.
 RESET = struct.pack("ii", 1, 0)
