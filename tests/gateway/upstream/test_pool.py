@@ -207,7 +207,7 @@ async def test_bound(connect: Making, serve: Serving) -> None:
         assert [chunk async for chunk in exchange.chunks()] == [b"ok"]
 
     assert nothing.value.reason is Reason.CONNECTION_LIMIT_REACHED
-    assert 0.15 <= waited < 1
+    assert 0.14 < waited < 1  # an event loop counts in milliseconds
     assert made.sent_at is None
     assert len(vendor.requests) == 1
     assert upstream.connections() == (0, 1, 0)

@@ -271,7 +271,7 @@ async def test_stalled_head(connect: Making, serve: Serving, deadlines: tuple[fl
         await ask(upstream, call(first_byte=deadlines[0], total=deadlines[1]))
 
     assert nothing.value.reason is Reason.HTTP_RESPONSE_TIMEOUT
-    assert 0.1 <= time.perf_counter() - began < 1
+    assert 0.09 < time.perf_counter() - began < 1  # an event loop counts in milliseconds
     assert await until(lambda: vendor.open == 0)
 
 
