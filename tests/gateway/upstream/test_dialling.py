@@ -11,7 +11,7 @@ import pytest
 from gateway.upstream import NoReply, Reason
 from gateway.upstream.httpx import is_prohibited
 from tests.gateway.upstream.conftest import Making, Serving
-from tests.gateway.upstream.scripted import OK, ask, call, replies, stall
+from tests.gateway.upstream.scripted import OK, SOON, ask, call, replies, stall
 
 PROHIBITED = (
     "169.254.169.254",
@@ -98,7 +98,7 @@ async def test_slow_resolver(connect: Making, resolve: Resolving) -> None:
         await ask(connect("http://slow.example"), call(connect=0.1))
 
     assert nothing.value.reason is Reason.CONNECTION_TIMEOUT
-    assert time.perf_counter() - began < 1
+    assert time.perf_counter() - began < SOON
 
 
 @pytest.mark.parametrize("address", PROHIBITED)
@@ -160,7 +160,7 @@ async def test_first_address_is_dead(
             answer = await ask(connect(f"http://two.example:{vendor.port}"))
 
     assert answer.body == b"ok"
-    assert time.perf_counter() - began < 1
+    assert time.perf_counter() - began < SOON
 
 
 async def test_no_address_answers(connect: Making, resolve: Resolving) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.upstream import NoReply, Reason
 from tests.gateway.upstream.conftest import Making, Serving
-from tests.gateway.upstream.scripted import OK, Body, Connection, ask, call, until
+from tests.gateway.upstream.scripted import OK, SOON, Body, Connection, ask, call, until
 
 REFUSED = b"HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno"
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -38,7 +38,7 @@ async def test_early_error_stops_the_upload(connect: Making, serve: Serving) -> 
     answer = await ask(upstream, call(b"POST", body=body))
 
     assert (answer.status, answer.body) == (413, b"no")
-    assert time.perf_counter() - began < 1
+    assert time.perf_counter() - began < SOON
     given = body.given
     await asyncio.sleep(0.05)
     assert body.given == given < 200
@@ -121,7 +121,7 @@ async def test_source_breaks_while_the_vendor_waits(connect: Making, serve: Serv
     with pytest.raises(LookupError):
         await ask(upstream, call(b"POST", body=Gradual([b"a"] * 5, error=LookupError("gone"))))
 
-    assert time.perf_counter() - began < 1
+    assert time.perf_counter() - began < SOON
     assert upstream.connections() == (0, 0, 4)
     assert await until(lambda: vendor.open == 0)
 
