@@ -44,10 +44,13 @@ def pids(gateway: ProcessGateway) -> list[int]:
     return [worker["pid"] for worker in status["workers"]]
 
 
-def held(pid: int) -> tuple[int, int]:
-    """A process's open descriptors and its resident memory in bytes."""
+def held(gateway: ProcessGateway, pid: int) -> tuple[int, int]:
+    """A worker's open descriptors but for its pooled connections, which may stay, and its resident memory in bytes."""
     resident = int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    return len(list(Path(f"/proc/{pid}/fd").iterdir())), resident
+    status = json.loads(gateway.ask_admin("/-/status").body)
+    (worker,) = (worker for worker in status["workers"] if worker["pid"] == pid)
+    pooled = sum(vendor["connections"]["idle"] for vendor in worker["vendors"].values())
+    return len(list(Path(f"/proc/{pid}/fd").iterdir())) - pooled, resident
 
 
 def gauge(gateway: ProcessGateway, name: str, **labels: str) -> float:
@@ -103,13 +106,13 @@ async def run(seconds: float, folder: Path) -> dict[str, object]:
         assert await settled(gateway)
         counted = await asyncio.to_thread(gauge, gateway, "errgate_requests_total")
         survivor = (await asyncio.to_thread(pids, gateway))[1]
-        before = held(survivor)
+        before = await asyncio.to_thread(held, gateway, survivor)
         await load(gateway, tally, seconds)
         assert await settled(gateway), "connections or requests are left behind"
         # Idle connections to the vendor are closed after 4 s.
         await asyncio.sleep(5)
         counted = await asyncio.to_thread(gauge, gateway, "errgate_requests_total") - counted
-        after = held(survivor)
+        after = await asyncio.to_thread(held, gateway, survivor)
         logged = gateway.logs()
     vendor.close()
     lost = tally.sent - counted
