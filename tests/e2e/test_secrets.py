@@ -349,6 +349,8 @@ def surfaces(
     known = vendors(vendor.url, folder, egress.port)
     with ThreadGateway(settings_text(known, SERVER, **sections()), ENVIRON) as gateway:
         # Ours is looked at by itself; `uvicorn.error` is made quiet when the server starts.
+        # A server with uvicorn's own log settings, in another test, ends the way up at `uvicorn`.
+        logging.getLogger("uvicorn").propagate = True
         logging.getLogger("uvicorn.error").setLevel(logging.DEBUG)
         logging.getLogger("uvicorn.error").info("shown")
         stage = Stage(gateway, vendor)
