@@ -120,7 +120,7 @@ def _base_url(value: str) -> str:
 def _proxy(value: object) -> SecretUrl:
     if not isinstance(value, str):
         raise ValueError("must be text, as in http://proxy:3128")  # noqa: TRY004  (pydantic reads ValueError)
-    parts = _split(value, ("http", "https"))
+    parts = _split(value, ("http",))
     if parts.path not in {"", "/"}:
         raise ValueError("must end with its host and port; take the path away")
     return SecretUrl(value)

@@ -99,7 +99,7 @@ def test_only_the_userinfo_of_a_url_is_masked() -> None:
     """The proxy's place is seen in `/-/config`, its password is not."""
     vendor = loaded("tls_and_proxies").masked()["vendors"]["acme"]
 
-    assert vendor["proxy"] == "https://***@egress.example"
+    assert vendor["proxy"] == "http://***@egress.example"
     assert vendor["max_request_body"] == "1KiB"
 
 
