@@ -1,11 +1,18 @@
 """
-What every test shares: the budgets of the property tests.
+What every test shares: the budgets of the property tests, and who may run beside whom.
 
 `ERRGATE_LONG=1` is the long run, 20,000 examples a property; without it a few hundred, so that `make test` stays short.
+
+A test marked `alone` measures time, memory or processes: while it runs, no other worker of the same run does anything.
 """
 
+import fcntl
 import os
+import tempfile
+from collections.abc import Generator
+from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 settings.register_profile(
@@ -20,3 +27,30 @@ settings.register_profile(
 )
 settings.register_profile("long", settings.get_profile("default"), max_examples=20_000, derandomize=False)
 settings.load_profile("long" if os.environ.get("ERRGATE_LONG") == "1" else "default")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Let a test run beside others of its kind, or quite alone."""
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID")
+    if run is None:
+        return (yield)
+    place = Path(tempfile.gettempdir())
+    # Whoever wants to be alone stands in the door meanwhile, so that nobody else enters before it.
+    with (place / f"errgate-door-{run}").open("w") as door, (place / f"errgate-room-{run}").open("w") as room:
+        fcntl.flock(door, fcntl.LOCK_EX)
+        fcntl.flock(room, fcntl.LOCK_EX if item.get_closest_marker("alone") else fcntl.LOCK_SH)
+        fcntl.flock(door, fcntl.LOCK_UN)
+        try:
+            return (yield)
+        finally:
+            # Said aloud, since a child that a test left behind may hold the file, too.
+            fcntl.flock(room, fcntl.LOCK_UN)
+
+
+def pytest_sessionfinish() -> None:
+    """Take the two locks of the run away."""
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID")
+    if run is not None:
+        for name in ("door", "room"):
+            (Path(tempfile.gettempdir()) / f"errgate-{name}-{run}").unlink(missing_ok=True)

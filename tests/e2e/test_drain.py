@@ -20,6 +20,8 @@ from tests.e2e.harness.oracle import until
 from tests.e2e.harness.vendor import OK, RogueVendor, Wire, endless, reply
 from tests.e2e.harness.wire import Cut, Request, Response
 
+pytestmark = pytest.mark.alone
+
 EVENT = b"10\r\ndata: something\n\r\n"
 # How much longer than lameduck and grace an end may take on a busy machine.
 SLACK = 2.5

@@ -16,6 +16,8 @@ from tests.e2e.harness.vendor import OK, RogueVendor, Wire
 from tests.e2e.harness.vendors import CREDENTIALS
 from tests.e2e.harness.wire import Request
 
+pytestmark = pytest.mark.alone
+
 MIB = 1 << 20
 # 1 GiB in the long run; a quarter of it is still ten times what may stay in memory.
 SIZE = (1024 if os.environ.get("ERRGATE_LONG") == "1" else 256) * MIB

@@ -18,6 +18,8 @@ from tests.e2e.harness.oracle import until
 from tests.e2e.harness.vendor import RogueVendor, stall
 from tests.e2e.harness.wire import Cut
 
+pytestmark = pytest.mark.alone
+
 WORKERS = ["--workers", "2"]
 # What a vendor's connections are bounded by, in all workers together.
 CONNECTIONS = 100

@@ -3,7 +3,11 @@
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from tests.soak import chaos, slow
+
+pytestmark = pytest.mark.alone
 
 
 def test_chaos(tmp_path: Path) -> None:
