@@ -2,7 +2,7 @@
 The sandbox: the four vendors, simulated from their documents, on one port under `/{vendor}/…`.
 
 It imports nothing of `normalizers` and nothing else of `gateway`, so that it can contradict them. Any key of the right
-form opens it, nothing leaves it, and it forgets everything when it ends. Three request headers steer it:
+form opens it, nothing leaves it, and it forgets everything when it ends. Five request headers steer it:
 
     Sandbox-Error: CODE           that documented error, on any path, with or without a key
     Sandbox-Error: CODE@STATUS    the same by another HTTP status (200 to 599)
@@ -12,6 +12,8 @@ form opens it, nothing leaves it, and it forgets everything when it ends. Three 
     Sandbox-Shape: SHAPE          how the vendor words it; `SHAPES` lists each vendor's, its module explains them
     Sandbox-Fault: FAULT          the answer gone wrong: html, empty, truncated, garbage, slow, stall, reset, drip, gzip
                                   or huge; `FAULT@AMOUNT` for other seconds or bytes (`slow@0.5`, `html@102400`)
+    Sandbox-Once: WORD            the error or fault comes for the first request with this word only: the next succeeds
+    Sandbox-Retry-After: VALUE    an error says when to come back
 
 What it cannot do it says in plain JSON, status 400: {"sandbox": "unknown error code 'X'", "known": […]}.
 """
@@ -29,6 +31,7 @@ from starlette.routing import Mount, Route
 from . import apixo, apixo_errors, bodies, pikzels, pikzels_errors, pixee, pixee_errors, pixii, pixii_errors
 from .catalogue import DocumentedError, Example, Kind
 from .faults import FAULTS, Faults
+from .rehearsal import Rehearsal
 
 VENDORS = {"pixii": pixii, "pixee": pixee, "apixo": apixo, "pikzels": pikzels}
 
@@ -70,8 +73,8 @@ def create_sandbox(*, clock: Callable[[], float] = time.time) -> Starlette:
         routes += [Route(f"/{name}", app), Mount(f"/{name}", app)]
     sandbox = Starlette(
         routes=routes,
-        # Outermost: a fault spoils what everything within has answered.
-        middleware=[Middleware(Faults)],
+        # A fault spoils what everything within has answered; a rehearsal decides whether there is one.
+        middleware=[Middleware(Rehearsal), Middleware(Faults)],
         exception_handlers={HTTPException: _no_vendor},
     )
     sandbox.router.redirect_slashes = False

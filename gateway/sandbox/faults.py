@@ -2,7 +2,7 @@
 `Sandbox-Fault: FAULT[@AMOUNT]`: whatever would have been answered, gone wrong on its way.
 
 A fault acts on the answer the request would have had, an error wished for included; `html` alone makes a 502 of a
-success. Amounts are seconds or bytes, as `FAULTS` says. Outermost of all middleware, so that it sees the last word.
+success. Amounts are seconds or bytes, as `FAULTS` says. Outside all but `Rehearsal`, so that it sees the last word.
 """
 
 import gzip
