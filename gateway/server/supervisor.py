@@ -46,8 +46,9 @@ LONGEST_PAUSE_SECONDS = 1.0
 # How long a worker that was told to stop may take beyond what its requests may.
 STOPPING_SECONDS = 3.0
 
-# How long a worker may take for an answer.
+# How long a worker may take for an answer, and how long for its first one: it has to start before.
 ANSWER_SECONDS = 5.0
+FIRST_ANSWER_SECONDS = 30.0
 
 
 class Worker:
@@ -81,14 +82,19 @@ class Worker:
         for question in self._questions.values():
             question.cancel()
 
-    async def ask(self, order: str, **more: object) -> Answer | None:
-        """Its answer; None when it dies or takes too long."""
+    async def ask(self, order: str, *, within: float = ANSWER_SECONDS, **more: object) -> Answer | None:
+        """Its answer; None when it dies or takes longer than so many seconds."""
         number = next(self._numbers)
         question = self._questions[number] = asyncio.get_running_loop().create_future()
         self.line.say(id=number, do=order, **more)
-        done, _ = await asyncio.wait({question}, timeout=ANSWER_SECONDS)
+        done, _ = await asyncio.wait({question}, timeout=within)
         self._questions.pop(number, None)
         return question.result() if done and not question.cancelled() else None
+
+    async def prepare(self, settings: Settings) -> Answer | None:
+        """What it finds wrong with new settings; it keeps them until it is told to commit to them."""
+        patience = ANSWER_SECONDS if self.ready else FIRST_ANSWER_SECONDS
+        return await self.ask("prepare", within=patience, settings=written(settings))
 
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal, unless it is gone."""
@@ -261,8 +267,7 @@ class Supervisor:
                 faults = list(error.faults)
             workers = list(self._workers)
             if not faults:
-                text = written(settings)
-                for answer in await asyncio.gather(*(worker.ask("prepare", settings=text) for worker in workers)):
+                for answer in await asyncio.gather(*(worker.prepare(settings) for worker in workers)):
                     faults += ["a worker did not answer; try again"] if answer is None else answer["faults"]
             verdict = "abandon" if faults else "commit"
             await asyncio.gather(*(worker.ask(verdict) for worker in workers))

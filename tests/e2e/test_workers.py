@@ -234,14 +234,16 @@ def changed(process: ProcessGateway, **vendors: object) -> Iterator[None]:
     document = yaml.safe_load(was)
     document["vendors"] |= vendors
     process.config.write_text(yaml.safe_dump(document))
-    yield
-    process.config.write_text(was)
+    try:
+        yield
+    finally:
+        process.config.write_text(was)
     assert process.ask_admin("/-/reload", "POST").status == 200
 
 
 def in_force(process: ProcessGateway) -> list[set[str]]:
-    """Which vendors each worker knows."""
-    return [set(one["vendors"]) for one in workers(process)]
+    """Which vendors each worker knows; none, where it has not answered in time."""
+    return [set(one.get("vendors", ())) for one in workers(process)]
 
 
 @pytest.mark.parametrize("how", ["signal", "request", "file"])
