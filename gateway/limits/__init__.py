@@ -21,10 +21,10 @@ from .entries import Entry, of_caller, of_vendor
 from .fields import fields, policies, service_limits
 from .hold import Bounds, Held, Scope, scope_key
 from .limit import Limit, covering
-from .memory import Holding, Memory
+from .memory import Memory
 from .queue import Draining, Queue
 from .rule import SECOND, Cells, Moment, Rule, Standing
-from .store import Store
+from .store import Holding, Store
 
 __all__ = [
     "SECOND",

@@ -6,16 +6,16 @@ is closest to it (RC-72, F-84, W-095).
 """
 
 from collections import OrderedDict
-from collections.abc import Collection
-from typing import NamedTuple
+from collections.abc import Collection, Mapping
 
 from normalizers import HouseCode
 
 from . import hold
 from .decision import Decision, decide
-from .hold import Held, Scope
+from .hold import Scope
 from .limit import AnyRule, Limit
 from .rule import Moment, Standing
+from .store import Holding
 
 # Callers, or addresses, that one limit remembers. A counter takes 2 KiB at most, so a limit 32 MiB.
 KEYS_LIMIT = 16_384
@@ -42,14 +42,6 @@ class _Counter:
         self.rule = rule
 
 
-class Holding(NamedTuple):
-    """A hold that is on: the key of its scope, how it answers, and whether a request has gone first."""
-
-    key: str
-    held: Held
-    first: bool
-
-
 class Memory:
     """
     Limits and holds of this process alone; keeps the `Store` protocol.
@@ -64,6 +56,27 @@ class Memory:
         # The counters of each limit `by: caller` in the order of their last charge: the first is the first to expire.
         self._keyed: dict[str, OrderedDict[str, _Counter]] = {}
         self._holds: dict[str, list[int]] = {}
+
+    @property
+    def up(self) -> bool:
+        """Always."""
+        return True
+
+    @property
+    def errors(self) -> int:
+        """None, ever."""
+        return 0
+
+    @property
+    def calm(self) -> bool:
+        """Whether no hold is remembered."""
+        return not self._holds
+
+    async def start(self) -> None:
+        """There is nothing to begin."""
+
+    async def aclose(self) -> None:
+        """There is nothing to end."""
 
     async def take(
         self, limits: tuple[Limit, ...], keys: tuple[str, ...], now: Moment, scope: Scope | None = None
@@ -121,6 +134,8 @@ class Memory:
         cells = self._held_by(decision)
         if cells is not None:
             hold.answered(cells, decision.token, now.steady)
+            if decision.scope is not None and not cells[hold.UNTIL]:
+                del self._holds[decision.scope.key]
 
     def gone(self, decision: Decision) -> None:
         """The request is over. Where `answered` came before, this changes nothing."""
@@ -148,6 +163,10 @@ class Memory:
         kept = {limit.id: limit.keyed for limit in limits}
         self._shared = {key: counter for key, counter in self._shared.items() if kept.get(key) is False}
         self._keyed = {name: table for name, table in self._keyed.items() if kept.get(name) is True}
+
+    def about(self) -> Mapping[str, object]:
+        """Each process counts for itself."""
+        return {"kind": "process"}
 
     def _table(self, limit: Limit) -> OrderedDict[str, _Counter]:
         table = self._keyed.get(limit.id)
