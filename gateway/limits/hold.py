@@ -103,6 +103,14 @@ def held(cells: Cells, steady: int) -> Held | None:
     return Held(_CODES[cells[CODE]], until if steady < until else steady + AGAIN)
 
 
+def since(cells: Cells, token: int, steady: int) -> Held | None:
+    """How a request is held that was let go before, by what was learned since; `token`: it goes first."""
+    until = cells[UNTIL]
+    if steady < until:
+        return Held(_CODES[cells[CODE]], until)
+    return None if token and cells[FIRST] == token else held(cells, steady)
+
+
 def go(cells: Cells, steady: int, lease: int) -> int:
     """Let a request go that is not held. If it goes first: a token for `answered` or `gone`; else 0."""
     if not cells[UNTIL]:

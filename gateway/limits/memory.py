@@ -12,7 +12,7 @@ from normalizers import HouseCode
 
 from . import hold
 from .decision import Decision, decide
-from .hold import Scope
+from .hold import Held, Scope
 from .limit import AnyRule, Limit
 from .rule import Moment, Standing
 from .store import Holding
@@ -107,6 +107,11 @@ class Memory:
                 else:
                     self._insert(limits[number], keys[number], counter, now)
         return decision
+
+    def since(self, decision: Decision, now: Moment) -> Held | None:
+        """How an admitted request is held by what was learned since."""
+        cells = None if decision.scope is None else self._holds.get(decision.scope.key)
+        return None if cells is None else hold.since(cells, decision.token, now.steady)
 
     def give_back(self, decision: Decision) -> None:
         """Undo the charges of the windows: the request never got a connection."""

@@ -57,6 +57,13 @@ class Store(Protocol):
         clock of `now`.
         """
 
+    def since(self, decision: Decision, now: Moment) -> Held | None:
+        """
+        How an admitted request is held by what this process has learned since the decision; None: it may be sent.
+
+        Asked when its connection is there: by then a 429 to another request may have come (`hold.since`).
+        """
+
     def give_back(self, decision: Decision) -> None:
         """Undo the charges of the windows: the request never got a connection."""
 

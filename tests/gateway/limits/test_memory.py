@@ -279,6 +279,35 @@ async def test_one_that_is_gone_lets_the_next_go_first() -> None:
     assert not (await ask(store, scope=SUBMITS, now=3.5)).admitted
 
 
+async def test_what_was_learned_since() -> None:
+    """An admitted request that is not sent yet is held like any other; who goes first only by a longer hold."""
+    store = Memory()
+    before, free = await ask(store, scope=SUBMITS), await ask(store)
+    assert (store.calm, store.since(before, at(0))) == (True, None)
+    store.learn(SUBMITS, RATE, 3 * SECOND, at(0))
+
+    held = store.since(before, at(1))
+    assert held is not None
+    assert held.until == 3 * SECOND
+    assert (store.calm, store.since(free, at(1)), store.since(before, at(3))) == (False, None, None)
+    first = await ask(store, scope=SUBMITS, now=3)
+    assert store.since(first, at(3)) is None
+    assert store.since(before, at(3)) is not None
+    store.learn(SUBMITS, RATE, 3 * SECOND, at(4))
+    assert store.since(first, at(4)) is not None
+    store.answered(first, at(8))
+    assert store.calm
+
+
+async def test_a_process_is_always_there() -> None:
+    """The store of one process is up, and says that it counts for itself."""
+    store = Memory()
+    await store.start()
+
+    assert (store.up, store.errors, dict(store.about())) == (True, 0, {"kind": "process"})
+    await store.aclose()
+
+
 async def test_a_first_one_that_is_throttled_again() -> None:
     """A 429 to the first request is the next hold."""
     store = Memory()
