@@ -66,7 +66,7 @@ class Access:
         vendor_seconds = None
         if call is not None and call.sent_at is not None:
             vendor_seconds = (call.head_at or now) - call.sent_at
-            metrics.vendor_duration(self.route, vendor_seconds)
+            metrics.vendor_duration(self.route, vendor_seconds, self.trace_id)
             metrics.queue.observe((call.connected_at or now) - call.began_at)
         if self.answered_at is not None:
             waited = 0.0 if call is None else (call.head_at or self.answered_at) - call.began_at

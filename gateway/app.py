@@ -23,6 +23,7 @@ from .proxy import forward
 from .reload import fingerprint, needs_restart
 from .settings import Settings, SettingsError
 from .status import status_of
+from .tracing import Tracing
 
 # How often the event loop's lag is measured.
 LAG_INTERVAL_SECONDS = 0.5
@@ -36,23 +37,30 @@ class Gateway(Starlette):
     `seen`, what the watched files said when they were read last.
     """
 
-    def __init__(self, settings: Settings, reread: Callable[[Settings], Settings] | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        reread: Callable[[Settings], Settings] | None = None,
+        tracing: Tracing | None = None,
+    ) -> None:
         super().__init__(routes=own.routes(self), lifespan=_lifespan)
         self.router.redirect_slashes = False
         self._reread = reread
+        self._tracing = tracing
+        self._forward = forward if tracing is None else tracing.around(forward)
         self._following: Runtime | None = None
         self.draining = False
         self.seen = b""
         self.metrics = Metrics(__version__)
         self.metrics.reload_successful.set(1)
-        self.runtime = Runtime(settings, self.metrics)
+        self.runtime = Runtime(settings, self.metrics, tracing=tracing)
         self.metrics.observe(self._observe)
         self.admin: ASGIApp = create_admin(self)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Forward a vendor's request; hand the gateway's own paths to Starlette."""
         if scope["type"] == "http" and not own.is_own(scope):
-            await forward(self.runtime, scope, receive, send)
+            await self._forward(self.runtime, scope, receive, send)
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1002})
         else:
@@ -91,6 +99,12 @@ class Gateway(Starlette):
 
     def _observe(self) -> None:
         self.runtime.observe()
+
+    async def aclose(self) -> None:
+        """Let go of every connection, and send the last spans."""
+        await self.runtime.aclose()
+        if self._tracing is not None:
+            await self._tracing.aclose()
 
     def drain(self) -> None:
         """Say not ready from now on; requests are still answered."""
@@ -160,7 +174,7 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
         measuring.cancel()
         with suppress(asyncio.CancelledError):
             await measuring
-        await app.runtime.aclose()
+        await app.aclose()
 
 
 async def _measure_lag(metrics: Metrics) -> None:
@@ -172,12 +186,18 @@ async def _measure_lag(metrics: Metrics) -> None:
         metrics.refresh()
 
 
-def create_app(settings: Settings, *, reread: Callable[[Settings], Settings] | None = None) -> Gateway:
+def create_app(
+    settings: Settings,
+    *,
+    reread: Callable[[Settings], Settings] | None = None,
+    tracing: Tracing | None = None,
+) -> Gateway:
     """
     Make the gateway's application; `.admin` is the one of its admin port.
 
     Args:
         settings: what is in force at first.
         reread: reads the settings again, given those in force; raises `SettingsError`. None: they never change.
+        tracing: makes spans, as `tracing.from_environment` does; None: nobody does.
     """
-    return Gateway(settings, reread)
+    return Gateway(settings, reread, tracing)

@@ -23,6 +23,7 @@ from .metrics import OTHER_ROUTE, Metrics, VendorMetrics
 from .problems import refuse
 from .sending import Sender
 from .settings import Credential, Settings, Timeouts, VendorSettings
+from .tracing import Tracing
 from .upstream import Upstream
 from .upstream.httpx import HttpxUpstream
 
@@ -67,9 +68,17 @@ class Runtime:
     connections that the next generation did not take over are closed.
     """
 
-    def __init__(self, settings: Settings, metrics: Metrics, *, before: "Runtime | None" = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        metrics: Metrics,
+        *,
+        before: "Runtime | None" = None,
+        tracing: Tracing | None = None,
+    ) -> None:
         self.settings = settings
         self.metrics = metrics
+        self._tracing = tracing
         self.callers = Callers(settings.callers)
         self.proxies = Proxies(map(str, settings.server.trusted_proxies))
         self.jobs: RecentJobs = before.jobs if before is not None else RecentJobs()
@@ -82,7 +91,7 @@ class Runtime:
         old = before.lanes if before is not None else {}
         self.lanes: Mapping[str, Lane] = MappingProxyType(
             {
-                name: _lane(name, vendor, settings, metrics, old.get(name), contexts)
+                name: _lane(name, vendor, settings, metrics, old.get(name), contexts, tracing)
                 for name, vendor in settings.vendors.items()
             }
         )
@@ -95,7 +104,7 @@ class Runtime:
 
     def following(self, settings: Settings) -> "Runtime":
         """The next generation; it takes over the connections to vendors whose dialling did not change."""
-        return Runtime(settings, self.metrics, before=self)
+        return Runtime(settings, self.metrics, before=self, tracing=self._tracing)
 
     def observe(self) -> None:
         """Note the state of connections and breakers in the metrics."""
@@ -172,6 +181,7 @@ def _lane(
     metrics: Metrics,
     old: Lane | None,
     contexts: dict[tuple[object, ...], ssl.SSLContext],
+    tracing: Tracing | None,
 ) -> Lane:
     # Its name in paths, envelopes and labels is the one it has in the settings.
     vendor = replace(settings.vendor, name=name)
@@ -179,11 +189,12 @@ def _lane(
     secret = chosen.value.get_secret_value() if isinstance(chosen, Credential) else ""
     passthrough = chosen == "passthrough"
     dialling = _dialling(settings)
-    upstream = (
-        old.upstream
-        if old is not None and old.dialling == dialling
-        else _upstream(settings, whole.server.workers, contexts)
-    )
+    if old is not None and old.dialling == dialling:
+        upstream = old.upstream
+    else:
+        upstream = _upstream(settings, whole.server.workers, contexts)
+        if tracing is not None:
+            upstream = tracing.upstream(upstream, vendor=name, host=settings.host, port=settings.port)
     names = [*dict.fromkeys(route.name for route in vendor.routes), OTHER_ROUTE]
     counted = VendorMetrics(metrics, name)
     counted.prepare(vendor, own_credential=passthrough, routes=names)

@@ -35,11 +35,19 @@ NEVER_LEFT = frozenset({HouseCode.OVERLOADED, HouseCode.VENDOR_UNAVAILABLE})
 ERROR_STATUS = 400
 
 
-async def forward(runtime: Runtime, scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer one request: an ASGI application but for its first argument."""
+async def forward(
+    runtime: Runtime, scope: Scope, receive: Receive, send: Send, *, trace: identity.Trace | None = None
+) -> Access:
+    """
+    Answer one request: an ASGI application but for its first argument. Returns what is known of it.
+
+    `trace`: the trace and the span that the request belongs to, where it is not the caller's.
+    """
     runtime.enter()
     try:
-        await _Passage(runtime, scope, receive, send).run()
+        passage = _Passage(runtime, scope, receive, send, trace)
+        await passage.run()
+        return passage.access
     finally:
         runtime.leave()
 
@@ -62,7 +70,9 @@ class _Passage:
     Whoever must stop a request raises `Refused` (the pure modules: `BadInput`); `run` answers.
     """
 
-    def __init__(self, runtime: Runtime, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(
+        self, runtime: Runtime, scope: Scope, receive: Receive, send: Send, trace: identity.Trace | None
+    ) -> None:
         self.runtime = runtime
         self.scope = scope
         self.receive = receive
@@ -71,12 +81,12 @@ class _Passage:
         self.received: tuple[Header, ...] = tuple(scope["headers"])
         self.presence = Presence(receive)
         self.upload: Upload | None = None
-        trace = identity.trace(self.received)
+        self.trace = trace or identity.trace(self.received)
         self.access = Access(
             metrics=runtime.metrics.nobody,
             method=self.method,
             request_id=identity.request_id(self.received),
-            trace_id=None if trace is None else trace.trace_id,
+            trace_id=None if self.trace is None else self.trace.trace_id,
         )
         self.answer = Answer(runtime.settings, self.access, self.presence, send)
 
@@ -150,7 +160,7 @@ class _Passage:
             framing,
             http_version=version,
             forwarded_for=self._forwarded_for(lane),
-            traceparent=identity.traceparent(identity.trace(self.received)) if lane.settings.forward.trace else None,
+            traceparent=identity.traceparent(self.trace) if lane.settings.forward.trace else None,
             request_id=access.request_id.encode("ascii"),
             max_forwards=None if hops is None else hops - 1,
         )

@@ -50,6 +50,7 @@ DOORS = {
     "gzip": ("gateway.codings", "gateway.sandbox"),
     "redis": ("gateway.limits.redis",),
     "jinja2": ("gateway.pages",),
+    "opentelemetry": ("gateway.tracing",),
     # W-152: the forwarding path speaks ASGI messages; Starlette carries our own endpoints and the simulators.
     "starlette": ("gateway.app", "gateway.own", "gateway.admin", "gateway.pages", "gateway.sandbox"),
     "gateway.sandbox": ("gateway.cli", "gateway.sandbox"),

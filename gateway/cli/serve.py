@@ -1,12 +1,13 @@
 """Run the gateway, or the simulated vendors alone."""
 
 import logging
+import os
 import socket
 from pathlib import Path
 
 import click
 
-from gateway import log
+from gateway import __version__, log, tracing
 from gateway.app import create_app
 from gateway.sandbox import BASE_PATHS, create_sandbox
 from gateway.server import (
@@ -48,7 +49,7 @@ def serve(
     if sockets is not None:
         settings = handed(sockets[1])
         log.configure(settings.log.level)
-        run_worker(create_app(settings), *sockets)
+        run_worker(create_app(settings, tracing=tracing.from_environment(os.environ, __version__)), *sockets)
         return
     with refusing():
         settings = instead.of(load(path))
@@ -66,7 +67,8 @@ def serve(
         for line in settings.warnings:
             log.event(logging.WARNING, line)
         if server.workers == 1:
-            run(create_app(settings, reread=reread), front, back, ready=ready)
+            spans = tracing.from_environment(os.environ, __version__)
+            run(create_app(settings, reread=reread, tracing=spans), front, back, ready=ready)
             return
         with refusing():
             supervisor = Supervisor(settings, reread, front, own_command())

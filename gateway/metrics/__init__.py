@@ -233,12 +233,12 @@ class VendorMetrics:
             child = self._durations[route] = self._duration.labels(self._vendor, route)
         child.observe(seconds, None if trace_id is None else {"trace_id": trace_id})
 
-    def vendor_duration(self, route: str, seconds: float) -> None:
-        """Note how long the vendor took to the head of its reply."""
+    def vendor_duration(self, route: str, seconds: float, trace_id: str | None) -> None:
+        """Note how long the vendor took to the head of its reply, likewise."""
         child = self._vendor_durations.get(route)
         if child is None:
             child = self._vendor_durations[route] = self._vendor_duration.labels(self._vendor, route)
-        child.observe(seconds)
+        child.observe(seconds, None if trace_id is None else {"trace_id": trace_id})
 
     def _error(self, house: HouseCode, label: str, source: Source, kind: str) -> Counter:
         key = ("error", house, label, source, kind)
