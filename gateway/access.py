@@ -77,8 +77,29 @@ class Access:
             metrics.no_reply(self.reason)
         if self.problem is not None:
             metrics.error(self.problem)
+            self.remember(self.problem, outcome)
+        elif outcome is Outcome.ABORTED:
+            self.remember(None, outcome)
         if logged:
             self._write(outcome, now - self.began_at, vendor_seconds)
+
+    def remember(self, problem: Problem | None, outcome: Outcome, kind: str = "http") -> None:
+        """Keep a failure for the console; none without a problem but an answer that was cut off."""
+        self.metrics.recent.failed(
+            problem,
+            vendor=self.vendor,
+            route=self.route,
+            caller=self.caller,
+            method=self.method[:32],
+            # A job is read before its answer's head is out; the status that it then has is the vendor's.
+            status=self.status or self.vendor_status,
+            vendor_status=self.vendor_status,
+            outcome=outcome.value,
+            request_id=self.request_id,
+            instance=self.instance,
+            kind=kind,
+            reason=self.reason,
+        )
 
     def _outcome(self) -> Outcome:
         if self.outcome is not None:

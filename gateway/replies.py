@@ -144,6 +144,7 @@ class Judge:
         for problem in report.problems:
             if self._runtime.jobs.first(lane.name, name, problem.job_pointer or "", problem.code.code):
                 lane.metrics.error(problem, kind="job")
+                self._access.remember(problem, Outcome.OK, kind="job")
         codes = codes_of(report.problems)
         self._access.job_codes = codes.decode("ascii")
         head.append((b"errgate-job-codes", codes))

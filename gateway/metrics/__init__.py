@@ -14,6 +14,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.process_collector import ProcessCollector
 
+from gateway.recent import Recent
 from normalizers import HouseCode, Problem, Source, Vendor
 
 from .table import TABLE
@@ -63,6 +64,7 @@ class Metrics:
         ProcessCollector(registry=self.registry)
         self._metrics: dict[str, Counter | Gauge | Histogram] = {}
         self._observed: list[Callable[[], None]] = []
+        self.recent = Recent()
         for row in TABLE:
             if row.kind is Histogram:
                 metric: Counter | Gauge | Histogram = Histogram(
@@ -111,6 +113,7 @@ class VendorMetrics:
 
     def __init__(self, metrics: Metrics, vendor: str) -> None:
         self._vendor = vendor
+        self.recent = metrics.recent
         self._requests = metrics.counter("errgate_requests_total")
         self._errors = metrics.counter("errgate_errors_total")
         self._replies = metrics.counter("errgate_vendor_replies_total")
@@ -206,6 +209,7 @@ class VendorMetrics:
         if problem.source is Source.VENDOR:
             if problem.label == "other":
                 self.unmapped.inc()
+                self.recent.unmapped(self._vendor, problem, kind)
             if problem.unreadable:
                 self.unreadable.inc()
 
