@@ -31,8 +31,9 @@ soak: .venv/dev ## chaos for five minutes, then slow callers; prints what was se
 mutants: .venv/dev ## breaks thirty rules of the wire, one at a time, and shows that a test of each fails
 	$(BIN)/python -m tests.mutate $(ARGS)
 
-docs: .venv/dev ## writes the generated tables of README.md and docs/wire.md anew
+docs: .venv/dev ## writes the generated tables of README.md, docs/wire.md and the chart anew
 	$(BIN)/python docs/generate.py
+	$(BIN)/python -m docs.chart
 	$(BIN)/python -m tests.wire_rules --write
 
 lock: .venv/lock ## writes the four lock files anew from pyproject.toml
