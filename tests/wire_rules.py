@@ -36,7 +36,6 @@ STILL_TO_COME = {
     "W-004": "the problem pages",
     **dict.fromkeys([f"W-{number:03d}" for number in (*range(85, 89), *range(90, 98))], "limits and holds"),
     "W-135": "several workers",
-    "W-139": "OpenTelemetry",
     "W-165": "the deployment",
     "W-169": "the deployment",
 }
