@@ -6,7 +6,7 @@ wrong before the head is whole is a `NoReply`, after it a `Cut`. Leaving the exc
 path; it is used again only if the reply ended exactly where its framing says (W-171).
 """
 
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import Enum
@@ -154,6 +154,8 @@ class Call:
     headers: list[Header] = field(repr=False)
     body: AsyncIterable[bytes] | None = field(repr=False)
     timeouts: Timeouts
+    # Called when a connection is there, just before `sent_at`: what it raises goes through, and nothing is sent.
+    ready: Callable[[], None] | None = field(default=None, repr=False)
     began_at: float = 0.0
     connected_at: float | None = None
     sent_at: float | None = None
@@ -168,7 +170,7 @@ class Call:
             total=total,
             max_duration=self.timeouts.max_duration,
         )
-        return Call(self.method, self.target, self.headers, self.body, left)
+        return Call(self.method, self.target, self.headers, self.body, left, self.ready)
 
 
 class Exchange(Protocol):

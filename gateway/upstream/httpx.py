@@ -10,9 +10,7 @@ again. The library's version is pinned and `tests/gateway/upstream/` guards what
 import asyncio
 import base64
 import contextlib
-import ipaddress
 import logging
-import socket
 import ssl
 import time
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
@@ -36,13 +34,8 @@ from . import (
     NoReply,
     Reason,
 )
+from .dialling import race, resolve
 from .wire import SecureWire, Wire, connect
-
-# Services that hand out a machine's own credentials; link-local ones (169.254.169.254) are refused as a class (W-141).
-METADATA_ADDRESSES = frozenset(map(ipaddress.ip_address, ("100.100.100.200", "192.0.0.192", "fd00:ec2::254")))
-
-# With more than one address, the wait for each but the last (RFC 8305 calls 250 ms the delay before the next one).
-ATTEMPT_SECONDS = 1.0
 
 # The loggers of the libraries below that write header fields.
 TALKATIVE = (
@@ -77,13 +70,6 @@ RESET_SECONDS = 0.5
 def reason_of(error: Exception) -> Reason:
     """Why the library's exception means that no reply came; it must be one of `EXPECTED`."""
     return next(reason for kind, reason in REASONS if isinstance(error, kind))
-
-
-def is_prohibited(address: str) -> bool:
-    """Whether an address may never be dialled, whoever configured it or whatever DNS says (W-141)."""
-    parsed = ipaddress.ip_address(address.partition("%")[0])
-    mapped = getattr(parsed, "ipv4_mapped", None) or parsed
-    return mapped.is_link_local or mapped.is_multicast or mapped.is_unspecified or mapped in METADATA_ADDRESSES
 
 
 class Stream(httpcore2.AsyncNetworkStream):
@@ -167,25 +153,8 @@ class Dialer(httpcore2.AsyncNetworkBackend):
             raise NoReply(Reason.CONNECTION_TIMEOUT) from error
 
     async def _dial(self, host: str, port: int) -> Wire:
-        """Try a host's addresses in the resolver's order; an address that does not answer leaves time for the rest."""
-        try:
-            found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError) as error:  # a label may be longer than DNS knows
-            raise NoReply(Reason.DNS_ERROR) from error
-        addresses = list(dict.fromkeys(str(info[4][0]) for info in found))
-        allowed = [address for address in addresses if not is_prohibited(address)]
-        if not allowed:
-            raise NoReply(Reason.DESTINATION_IP_PROHIBITED if addresses else Reason.DNS_ERROR)
-        for address in allowed[:-1]:
-            with contextlib.suppress(OSError):  # TimeoutError is one, too
-                async with asyncio.timeout(ATTEMPT_SECONDS):
-                    return await connect(address, port)
-        try:
-            return await connect(allowed[-1], port)
-        except ConnectionRefusedError as error:
-            raise NoReply(Reason.CONNECTION_REFUSED) from error
-        except OSError as error:
-            raise NoReply(Reason.DESTINATION_IP_UNROUTABLE) from error
+        """Connect to whichever address of the host answers. Raises NoReply."""
+        return await race(await resolve(host, port), lambda address: connect(address, port), abandon=Wire.close)
 
     async def _through(self, host: str, port: int) -> Wire:
         """Ask the egress proxy for a tunnel (RFC 9110 section 9.3.6)."""
@@ -390,6 +359,7 @@ class Connection(httpcore2.AsyncHTTPConnection):
         """Connect if need be, note when, and send."""
         call = cast("Call", request.extensions["call"])
         call.connected_at = time.perf_counter()
+        fresh = self._connection is None
         try:
             async with self._request_lock:
                 if self._connection is None:
@@ -402,6 +372,14 @@ class Connection(httpcore2.AsyncHTTPConnection):
         except BaseException:
             self._connect_failed = True
             raise
+        if call.ready is not None:
+            try:
+                call.ready()
+            except BaseException:
+                # The library takes a connection for free only after its first reply.
+                if fresh and isinstance(self._connection, ExactConnection):
+                    await self._connection.aclose()
+                raise
         if isinstance(self._connection, ExactStreams):
             call.sent_at = time.perf_counter()
         return await self._connection.handle_async_request(request)

@@ -11,11 +11,12 @@ import pytest
 import uvloop
 
 from gateway.upstream import Upstream
+from gateway.upstream.http1 import Http1Upstream
 from gateway.upstream.httpx import HttpxUpstream
 from tests.gateway.upstream.scripted import Script, Vendor
 
 # Every engine keeps the same contract; a new one is added here.
-ENGINES: dict[str, Callable[..., Upstream]] = {"httpx": HttpxUpstream}
+ENGINES: dict[str, Callable[..., Upstream]] = {"httpx": HttpxUpstream, "http1": Http1Upstream}
 
 # Each certificate: the names it is for, when it begins and ends, and who signs it.
 CERTIFICATES = {

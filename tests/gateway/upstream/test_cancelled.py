@@ -93,6 +93,7 @@ async def test_while_dialling(connect: Making, serve: Serving, scheme: str, trus
     assert upstream.connections() == (0, 0, 4)
 
 
+@pytest.mark.parametrize("engine", ["httpx"], indirect=True)
 async def test_while_a_proxy_is_asked(connect: Making, serve: Serving) -> None:
     """A wait for a tunnel that is cancelled ends the connection at the proxy."""
     proxy = await serve(stall)

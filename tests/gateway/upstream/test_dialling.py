@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from gateway.upstream import NoReply, Reason
-from gateway.upstream.httpx import is_prohibited
+from gateway.upstream.dialling import is_prohibited
 from tests.gateway.upstream.conftest import Making, Serving
 from tests.gateway.upstream.scripted import OK, SOON, ask, call, replies, stall
 
@@ -148,7 +148,7 @@ async def test_first_address_is_dead(
     connect: Making, serve: Serving, resolve: Resolving, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where the first address does not answer, the second is dialled in good time."""
-    monkeypatch.setattr("gateway.upstream.httpx.ATTEMPT_SECONDS", 0.1)
+    monkeypatch.setattr("gateway.upstream.dialling.ATTEMPT_SECONDS", 0.1)
     vendor = await serve(replies(OK))
     with socket.socket() as full:
         full.bind(("127.0.0.2", vendor.port))

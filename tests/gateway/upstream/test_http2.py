@@ -14,6 +14,9 @@ from gateway.upstream import Cut, Header, NoReply, Reason, Upstream
 from tests.gateway.upstream.conftest import Making, Serving
 from tests.gateway.upstream.scripted import OK, Body, Connection, Script, Vendor, ask, call, replies, until
 
+# The other engine leaves this to this one (contract 3).
+pytestmark = pytest.mark.parametrize("engine", ["httpx"], indirect=True)
+
 # A vendor that says what it should not needs a library that lets it.
 UNCHECKED = h2.config.H2Configuration(
     client_side=False, header_encoding=None, validate_outbound_headers=False, normalize_outbound_headers=False

@@ -271,7 +271,8 @@ async def test_vendor_ends_an_idle_connection(
 
 async def test_expiry(connect: Making, serve: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection that was idle for longer than its time is not used again (W-114)."""
-    monkeypatch.setattr("gateway.upstream.httpx.KEEP_ALIVE_SECONDS", 0.05)
+    for engine in ("httpx", "http1"):
+        monkeypatch.setattr(f"gateway.upstream.{engine}.KEEP_ALIVE_SECONDS", 0.05)
     vendor = await serve(replies(OK))
     upstream = connect(vendor.url)
     for _ in range(2):

@@ -280,8 +280,9 @@ async def test_dripped_head(connect: Making, serve: Serving) -> None:
 
     async def script(connection: Connection) -> None:
         await connection.request()
+        await connection.send(LINE + b"X: ")
         while True:
-            await connection.send(b"H")
+            await connection.send(b"a")
             await asyncio.sleep(0.02)
 
     vendor = await serve(script)
