@@ -2,9 +2,9 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-SOURCES := gateway normalizers tests docs
+SOURCES := gateway normalizers tests docs benchmarks
 
-.PHONY: help demo test check fuzz soak mutants docs lock clean
+.PHONY: help demo test check fuzz soak bench mutants docs lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
@@ -28,6 +28,9 @@ soak: .venv/dev ## chaos for five minutes, then slow callers; prints what was se
 	$(BIN)/python -m tests.soak.chaos
 	$(BIN)/python -m tests.soak.slow
 
+bench: .venv/runtime .bench/python/ready .bench/node/ready ## errgate beside its peers, about eight minutes; a short look: make bench ARGS=--quick
+	$(BIN)/python -m benchmarks $(ARGS)
+
 mutants: .venv/dev ## breaks thirty rules of the wire, one at a time, and shows that a test of each fails
 	$(BIN)/python -m tests.mutate $(ARGS)
 
@@ -36,14 +39,15 @@ docs: .venv/dev ## writes the generated tables of README.md, docs/wire.md and th
 	$(BIN)/python -m docs.chart
 	$(BIN)/python -m tests.wire_rules --write
 
-lock: .venv/lock ## writes the four lock files anew from pyproject.toml
+lock: .venv/lock ## writes the five lock files anew from pyproject.toml
 	$(COMPILE) requirements.lock pyproject.toml
 	$(COMPILE) requirements-dev.lock pyproject.toml --group dev --constraint requirements.lock
 	$(COMPILE) requirements-fuzz.lock --group fuzz
 	$(COMPILE) requirements-build.lock --group build
+	$(COMPILE) requirements-bench.lock --group bench
 
 clean: ## removes .venv and everything that tools have left
-	rm -rf .venv build dist *.egg-info .coverage .coverage.* htmlcov .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .bench build dist *.egg-info .coverage .coverage.* htmlcov .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # --- What stands behind them -----------------------------------------------------------------------------------------
@@ -68,6 +72,18 @@ $(BIN)/pip:
 
 .venv/fuzz: requirements-fuzz.lock .venv/dev
 	$(BIN)/pip install --disable-pip-version-check --only-binary :all: --require-hashes -r requirements-fuzz.lock
+	@touch $@
+
+# The benchmark's peers, in environments of their own. One that cannot be installed is named by the benchmark.
+.bench/python/ready: requirements-bench.lock
+	$(PYTHON) -m venv .bench/python
+	-.bench/python/bin/pip install --disable-pip-version-check --quiet --only-binary :all: --require-hashes -r $<
+	@touch $@
+
+.bench/node/ready: benchmarks/peers/node/package-lock.json
+	mkdir -p .bench/node
+	cp benchmarks/peers/node/package.json $< .bench/node/
+	-cd .bench/node && npm ci --no-audit --no-fund --ignore-scripts
 	@touch $@
 
 .venv/lock: | $(BIN)/pip
