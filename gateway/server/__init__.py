@@ -2,7 +2,7 @@
 Running the gateway.
 
 `ports`: listening; `protocol`: the guards below ASGI; `serving`: both ports, and the stop; `supervisor` and `control`:
-several workers; `running`: a whole process of each kind.
+several workers; `notify`: what systemd is told; `running`: a whole process of each kind.
 """
 
 from .control import handed

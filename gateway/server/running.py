@@ -11,6 +11,7 @@ from starlette.types import ASGIApp
 from gateway.app import Gateway
 
 from .control import Answer, Line, obey, read, tell_alive
+from .notify import Systemd
 from .ports import allow_descriptors, listening, without_words
 from .protocol import Guard
 from .serving import Stop, serve, serve_app
@@ -21,9 +22,10 @@ def run(app: Gateway, traffic: socket.socket, admin: socket.socket, *, ready: Ca
     """Run the gateway in this process until it is told to stop."""
 
     async def main() -> None:
-        stop = Stop()
-        stop.listen(app.reload)
-        await serve(app, traffic, admin, stop=stop, ready=ready)
+        stop, systemd = Stop(), Systemd()
+        stop.listen(systemd.reloading(app.reload))
+        async with systemd.informed(stop.asked, app.is_healthy):
+            await serve(app, traffic, admin, stop=stop, ready=systemd.ready(ready))
 
     allow_descriptors()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -72,8 +74,8 @@ def run_supervised(supervisor: Supervisor, admin: socket.socket, *, ready: Calla
     """Run several workers until the process is told to stop; false when they could not be kept alive."""
 
     async def main() -> bool:
-        stop = Stop()
-        stop.listen(supervisor.reload)
+        stop, systemd = Stop(), Systemd()
+        stop.listen(systemd.reloading(supervisor.reload))
         guard = Guard(
             head_seconds=supervisor.settings.server.timeouts.head,
             write_seconds=supervisor.settings.server.timeouts.write_idle,
@@ -86,15 +88,18 @@ def run_supervised(supervisor: Supervisor, admin: socket.socket, *, ready: Calla
         watching = asyncio.create_task(supervisor.watch_files())
         ending = [asyncio.create_task(event.wait()) for event in (stop.asked, supervisor.failed)]
         try:
-            await supervisor.start()
-            if ready is not None and supervisor.is_ready():
-                ready()
-            await asyncio.wait(ending, return_when=asyncio.FIRST_COMPLETED)
+            async with systemd.informed(stop.asked, supervisor.is_healthy):
+                try:
+                    await supervisor.start()
+                    if supervisor.is_ready():
+                        systemd.ready(ready)()
+                    await asyncio.wait(ending, return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    for task in (watching, *ending):
+                        task.cancel()
+                    stop.on_force(supervisor.hurry)
+                    await supervisor.stop(signal.SIGINT if stop.hurried.is_set() else signal.SIGTERM)
         finally:
-            for task in (watching, *ending):
-                task.cancel()
-            stop.on_force(supervisor.hurry)
-            await supervisor.stop(signal.SIGINT if stop.hurried.is_set() else signal.SIGTERM)
             back.should_exit = True
             await asyncio.gather(serving, return_exceptions=True)
         return not supervisor.failed.is_set()

@@ -282,11 +282,12 @@ class Supervisor:
         """The files whose change calls for a reload."""
         return self.settings.files
 
-    def reload(self) -> None:
-        """Reload, as a signal or a changed file asks for it."""
+    def reload(self) -> asyncio.Future[list[str]]:
+        """Reload, as a signal or a changed file asks for it; done when every worker has, or none."""
         task = asyncio.ensure_future(self.reread())
         self._reloads.add(task)
         task.add_done_callback(self._reloads.discard)
+        return task
 
     async def watch_files(self) -> None:
         """Reload whenever a watched file changes, until cancelled."""
