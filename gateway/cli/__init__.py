@@ -10,35 +10,86 @@ import io
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from copy import copy
 from importlib import import_module
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
 from gateway import __version__
 from gateway.log import where
 
-from .say import Stop, complain
+from .say import Stop, complain, width
 
-# Each command: the module that holds it, and its line in `errgate --help`.
-COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
+
+class Entry(NamedTuple):
+    """A command: the module that holds it, its line in `errgate --help`, and lines to copy."""
+
+    module: str
+    line: str
+    examples: tuple[str, ...]
+
+
+COMMANDS: Mapping[str, Entry] = MappingProxyType(
     {
-        "serve": ("serve", "Run the gateway."),
-        "check": ("check", "Validate the settings and print what they mean; binds nothing."),
-        "demo": ("demo", "Run four simulated vendors and the gateway over them: no keys, no files."),
-        "sandbox": ("serve", "Run only the simulated vendors."),
-        "normalize": ("normalize", "Turn one vendor reply into the caller's envelope, offline."),
-        "codes": ("codes", "List the house codes and every vendor's codes."),
-        "schema": ("schema", "Print the JSON Schema of the envelope or of the settings."),
-        "new-key": ("keys", "Print a fresh caller key and its digest."),
-        "hash-key": ("keys", "Read a caller key on stdin and print its digest."),
-        "healthcheck": ("healthcheck", "Ask a running gateway whether it is ready."),
+        "serve": Entry(
+            "serve",
+            "Run the gateway.",
+            ("errgate serve --config errgate.yaml", "errgate serve --port 8000 --workers 2"),
+        ),
+        "check": Entry(
+            "check",
+            "Validate the settings and print what they mean; binds nothing.",
+            ("errgate check --config errgate.yaml", "errgate check --json"),
+        ),
+        "demo": Entry(
+            "demo",
+            "Run four simulated vendors and the gateway over them: no keys, no files.",
+            ("errgate demo", "errgate demo --port 0 --admin-port 0 --json"),
+        ),
+        "sandbox": Entry(
+            "serve",
+            "Run only the simulated vendors.",
+            ("errgate sandbox --port 8090", "errgate sandbox --port 0 --json"),
+        ),
+        "normalize": Entry(
+            "normalize",
+            "Turn one vendor reply into the caller's envelope, offline.",
+            (
+                "errgate normalize --vendor pixii --status 503 </dev/null",
+                "errgate normalize --vendor pixii --status 400 --explain reply.json",
+            ),
+        ),
+        "codes": Entry(
+            "codes",
+            "List the house codes and every vendor's codes.",
+            ("errgate codes --vendor pixii", "errgate codes --format html --output site/problems"),
+        ),
+        "schema": Entry(
+            "schema",
+            "Print the JSON Schema of the envelope or of the settings.",
+            ("errgate schema problem", "errgate schema config >errgate.schema.json"),
+        ),
+        "new-key": Entry(
+            "keys", "Print a fresh caller key and its digest.", ("errgate new-key", "errgate new-key --json")
+        ),
+        "hash-key": Entry(
+            "keys",
+            "Read a caller key on stdin and print its digest.",
+            ("errgate hash-key", "errgate hash-key <key.txt"),
+        ),
+        "healthcheck": Entry(
+            "healthcheck",
+            "Ask a running gateway whether it is ready.",
+            ("errgate healthcheck", "errgate healthcheck --admin-port 9091 --json"),
+        ),
     }
 )
 
 # What a shell reports for a program that Ctrl-C ended: 128 + SIGINT.
 INTERRUPTED = 130
+CLICKS_NARROWEST = 52
 
 
 class Commands(click.Group):
@@ -50,12 +101,15 @@ class Commands(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import the module of this command; None when there is no such command."""
+        """Import the module of this command and add its examples; None when there is no such command."""
         del ctx
         if cmd_name not in COMMANDS:
             return None
-        module = import_module(f"{__name__}.{COMMANDS[cmd_name][0]}")
-        command: click.Command = getattr(module, cmd_name.replace("-", "_"))
+        entry = COMMANDS[cmd_name]
+        module = import_module(f"{__name__}.{entry.module}")
+        command: click.Command = copy(getattr(module, cmd_name.replace("-", "_")))
+        # To click, \b means: these lines stay as they are.
+        command.epilog = "\n".join(("\b", "Examples:", *(f"  {example}" for example in entry.examples)))
         return command
 
     def resolve_command(
@@ -71,7 +125,7 @@ class Commands(click.Group):
         """Write the list of commands without importing any of them."""
         del ctx
         with formatter.section("Commands"):
-            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+            formatter.write_dl([(name, entry.line) for name, entry in COMMANDS.items()])
 
     def main(  # type: ignore[override]  # click's own overloads differ by standalone_mode, which is ours to decide
         self,
@@ -81,9 +135,13 @@ class Commands(click.Group):
     ) -> None:
         """Run a command and leave the process with its exit code."""
         del prog_name  # `python -m gateway` is the same command and says the same name
-        # click colours by the terminal alone; NO_COLOR (https://no-color.org) counts when it is set and not empty.
-        if os.environ.get("NO_COLOR"):
+        # click colours by the terminal alone; NO_COLOR (https://no-color.org) counts when it is set and not empty, and
+        # a terminal that calls itself dumb knows no colours.
+        if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
             extra.setdefault("color", False)
+        # Left to itself click takes no terminal for narrower than this.
+        if (columns := width()) is not None and columns < CLICKS_NARROWEST:
+            extra.setdefault("terminal_width", columns)
         # A vendor's letter that this terminal cannot spell is no reason to fail.
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(errors="backslashreplace")
@@ -141,7 +199,8 @@ def report(bug: Exception) -> str:
 def main(ctx: click.Context) -> None:
     """Put one endpoint and one error envelope in front of vendor APIs.
 
-    Start with `errgate demo`.
+    Start with `errgate demo`. `eval "$(_ERRGATE_COMPLETE=bash_source errgate)"` completes commands and options in
+    bash; zsh and fish: zsh_source, fish_source.
     """
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())

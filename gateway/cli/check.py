@@ -9,7 +9,7 @@ from gateway.settings import CallerSettings, Credential, Settings, VendorSetting
 from gateway.settings.normalizer import Described
 from gateway.settings.values import write_duration, write_size
 
-from .say import Stop, heading, print_json, table, width
+from .say import Stop, heading, paragraph, print_json, table, width
 from .settings_file import choose, config_option, refusing
 
 # The two deadlines that routes differ in; the others are shown where a route has its own.
@@ -40,7 +40,7 @@ def check(*, config: Path | None, as_json: bool) -> int:
     click.echo(f"{path}: valid")
     columns = width()
     for title, rows in sections(settings):
-        click.echo(f"\n{heading(title)}")
+        click.echo("\n" + "\n".join(map(heading, paragraph(title, columns))))
         for line in table(rows, columns=columns, indent="  "):
             click.echo(line)
     return 0

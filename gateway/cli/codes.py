@@ -18,7 +18,15 @@ FILES = {"table": "codes.txt", "json": "codes.json", "markdown": "codes.md"}
 
 @click.command()
 @click.option("--vendor", "only", metavar="VENDOR", help="Only this vendor's codes.")
-@click.option("--format", "layout", type=click.Choice([*FILES, "html"]), default="table", show_default=True)
+@click.option(
+    "--format",
+    "layout",
+    type=click.Choice([*FILES, "html"]),
+    metavar="FORMAT",
+    default="table",
+    show_default=True,
+    help="table, json, markdown or html.",
+)
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 @click.option(
     "--output",

@@ -11,7 +11,8 @@ from gateway.sandbox import BASE_PATHS, CREDENTIALS, EXAMPLES, Example, create_s
 from gateway.server import bind, run_demo
 from gateway.settings import loads
 
-from .serve import PORT, url
+from .say import paragraph, progress, width
+from .serve import CTRL_C, PORT, url
 
 LOOPBACK = "127.0.0.1"
 
@@ -19,11 +20,13 @@ LOOPBACK = "127.0.0.1"
 @click.command()
 @click.option("--port", type=PORT, metavar="P", default=8080, show_default=True, help="0 takes a free one.")
 @click.option("--admin-port", type=PORT, metavar="P", default=9090, show_default=True, help="0 takes a free one.")
-def demo(*, port: int, admin_port: int) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print {traffic, admin, examples} as one line of JSON.")
+def demo(*, port: int, admin_port: int, as_json: bool) -> None:
     """Run four simulated vendors and the gateway over them, on loopback, until Ctrl-C.
 
     Needs no keys and no files. Prints lines to paste into another terminal, one error of each vendor among them.
     """
+    progress("Starting the gateway and the simulated vendors ...")
     with (
         bind(LOOPBACK, port) as front,
         bind(LOOPBACK, admin_port, option="--admin-port") as back,
@@ -31,7 +34,14 @@ def demo(*, port: int, admin_port: int) -> None:
     ):
         settings = loads(describe(front.getsockname()[1], back.getsockname()[1], url(behind)), name="demo", environ={})
         log.configure(settings.log.level)
-        lines = [*lesson(url(front), url(back)), "", *(curl(url(front), *example) for example in EXAMPLES.items())]
+        traffic, admin = url(front), url(back)
+        examples = {name: curl(traffic, name, example) for name, example in EXAMPLES.items()}
+        if as_json:
+            lines = [json.dumps({"traffic": traffic, "admin": admin, "examples": examples})]
+        else:
+            columns = width()
+            told = (line for sentence in lesson(traffic, admin) for line in paragraph(sentence, columns))
+            lines = [*told, "", *examples.values()]
         run_demo(
             create_app(settings), create_sandbox(), (front, back, behind), ready=lambda: click.echo("\n".join(lines))
         )
@@ -56,7 +66,7 @@ def describe(port: int, admin_port: int, sandbox: str) -> str:
 def lesson(traffic: str, admin: str) -> list[str]:
     """What runs and what to make of it, in five lines."""
     return [
-        f"The gateway runs, and behind it {len(EXAMPLES)} simulated vendors: {', '.join(EXAMPLES)}. Ctrl-C ends it.",
+        f"The gateway runs, and behind it {len(EXAMPLES)} simulated vendors: {', '.join(EXAMPLES)}. {CTRL_C}",
         f"Send to {traffic}/VENDOR/PATH what you would send to the vendor; a success comes back byte for byte.",
         "Whatever fails comes back as one envelope: branch on `code`, obey `retryable` and `retry_after`.",
         "The header `Sandbox-Error: CODE` makes a simulated vendor fail; `errgate codes` lists the codes.",

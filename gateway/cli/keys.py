@@ -9,7 +9,7 @@ import sys
 
 import click
 
-from .say import Stop, complain, print_json
+from .say import Stop, is_terminal, print_json, progress
 
 PREFIX = "egk_"
 BASE62 = string.ascii_letters + string.digits
@@ -47,12 +47,12 @@ def new_key(*, as_json: bool) -> None:
         return
     click.echo(f"key:        {key}")
     click.echo(f"key_sha256: {digest(key)}")
-    if sys.stdout.isatty():
-        complain("Give the key to the caller; the digest goes under callers.NAME.key_sha256. The key is kept nowhere.")
+    progress("Give the key to the caller; the digest goes under callers.NAME.key_sha256. The key is kept nowhere.")
 
 
 @click.command("hash-key")
-def hash_key() -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print {key_sha256} as JSON.")
+def hash_key(*, as_json: bool) -> None:
     """Read a caller key on stdin and print its digest.
 
     At a terminal the key is asked for and not shown. It needs 128 bits: 32 random hex digits or 22 random letters and
@@ -61,7 +61,10 @@ def hash_key() -> None:
     key = read()
     if weakness := judge(key):
         raise Stop(f"errgate hash-key: {weakness}; make one with `errgate new-key`", exit_code=2)
-    click.echo(digest(key))
+    if as_json:
+        print_json({"key_sha256": digest(key)})
+    else:
+        click.echo(digest(key))
 
 
 def digest(key: str) -> str:
@@ -71,9 +74,9 @@ def digest(key: str) -> str:
 
 def read() -> str:
     """Read the key: one line of stdin, without the line's end; at a terminal it is not echoed."""
-    if sys.stdin.isatty():
+    if is_terminal(sys.stdin):
         return str(click.prompt("Key", hide_input=True, err=True, default="", show_default=False))
-    line = sys.stdin.buffer.read(LONGEST + 1)
+    line = sys.stdin.buffer.read(LONGEST + 1) if sys.stdin else b""
     return line.decode("latin-1").removesuffix("\n").removesuffix("\r")
 
 

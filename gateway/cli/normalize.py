@@ -14,7 +14,7 @@ from gateway.settings import load
 from normalizers import Problem
 
 from .say import Stop, complain, print_json
-from .settings_file import refusing
+from .settings_file import FILE, refusing
 from .vendors import known, unknown
 
 
@@ -24,9 +24,9 @@ from .vendors import known, unknown
 @click.option("--header", "lines", multiple=True, metavar="'K: V'", help="A header line of the reply; repeatable.")
 @click.option("--method", default="GET", show_default=True, help="The method of the request.")
 @click.option("--path", default="", help="The path of the request at the vendor; tells the route.")
-@click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help="A settings file whose vendors count.")
+@click.option("--config", type=FILE, metavar="FILE", help="A settings file whose vendors count.")
 @click.option("--explain", is_flag=True, help="Tell on stderr which rule decided.")
-@click.argument("file", type=click.Path(path_type=Path, allow_dash=True), metavar="[FILE|-]", required=False)
+@click.argument("file", type=FILE, metavar="[FILE|-]", required=False)
 def normalize(
     *,
     name: str,
@@ -78,7 +78,7 @@ def choose(name: str, config: Path | None) -> Subject:
 
 def content(file: Path | None) -> bytes:
     """The body: of the file, else of stdin; a terminal is not waited for unless `-` asks for it."""
-    if file is None and sys.stdin.isatty():
+    if file is None and (sys.stdin is None or sys.stdin.isatty()):
         return b""
     # One byte more than any reply may have, so that a longer one is known as such.
     most = INSPECTED_LIMIT_BYTES + 1

@@ -1,5 +1,6 @@
 """Run the gateway, or the simulated vendors alone."""
 
+import json
 import logging
 import os
 import socket
@@ -24,10 +25,11 @@ from gateway.server import (
 from gateway.settings import Settings, load
 from gateway.settings.instead import Instead
 
-from .say import Stop
+from .say import Stop, progress, table
 from .settings_file import choose, config_option, refusing
 
 PORT = click.IntRange(0, 65535)
+CTRL_C = "Ctrl-C ends it."
 
 
 @click.command()
@@ -79,15 +81,18 @@ def serve(
 @click.command()
 @click.option("--host", metavar="H", default="127.0.0.1", show_default=True)
 @click.option("--port", type=PORT, metavar="P", default=8090, show_default=True, help="0 takes a free one.")
-def sandbox(*, host: str, port: int) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print {vendors} as one line of JSON, once they are there.")
+def sandbox(*, host: str, port: int, as_json: bool) -> None:
     """Run only the simulated vendors, each under /VENDOR/ on one port.
 
     They answer in the vendors' documented shapes. The request header `Sandbox-Error: CODE` brings a documented error,
     `Sandbox-Fault: FAULT` a broken reply.
     """
+    progress("Starting the simulated vendors ...")
     with bind(host, port) as listener:
-        lines = [f"{name.ljust(8)}{url(listener)}{path}" for name, path in BASE_PATHS.items()]
-        run_sandbox(create_sandbox(), listener, ready=lambda: click.echo("\n".join([*lines, "Ctrl-C ends it."])))
+        places = {name: f"{url(listener)}{path}" for name, path in BASE_PATHS.items()}
+        lines = [json.dumps({"vendors": places})] if as_json else [*table(places.items(), columns=None), CTRL_C]
+        run_sandbox(create_sandbox(), listener, ready=lambda: click.echo("\n".join(lines)))
 
 
 def url(listener: socket.socket) -> str:

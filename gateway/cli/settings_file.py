@@ -14,9 +14,12 @@ from .say import Stop
 VARIABLE = "ERRGATE_CONFIG"
 DEFAULT = "errgate.yaml"
 
+# A file that cannot be read is told by whoever reads it, with the mend; click would only say that it cannot.
+FILE = click.Path(path_type=Path, readable=False, allow_dash=True)
+
 config_option = click.option(
     "--config",
-    type=click.Path(path_type=Path),
+    type=FILE,
     metavar="FILE",
     help=f"The settings file; otherwise ${VARIABLE}, otherwise ./{DEFAULT}.",
 )
