@@ -25,6 +25,7 @@ from .sending import Sender
 from .settings import Credential, Settings, Timeouts, VendorSettings
 from .tracing import Tracing
 from .upstream import Upstream
+from .upstream.http1 import Http1Upstream
 from .upstream.httpx import HttpxUpstream
 
 # What no route matches; it is no route of any vendor's.
@@ -232,6 +233,7 @@ def _dialling(settings: VendorSettings) -> tuple[object, ...]:
     """What makes a connection to this vendor what it is; with the same, one may be used on."""
     tls = settings.tls
     return (
+        settings.engine,
         settings.base_url,
         settings.max_connections,
         settings.proxy and settings.proxy.get_secret_value(),
@@ -252,9 +254,14 @@ def _upstream(settings: VendorSettings, workers: int, contexts: dict[tuple[objec
     key = _tls_key(settings)
     if key not in contexts:
         contexts[key] = _context(settings)
+    places = -(-settings.max_connections // workers)
+    if settings.engine == "http1":
+        return Http1Upstream(
+            settings.base_url, max_connections=places, tls=contexts[key], server_name=settings.tls.server_name
+        )
     return HttpxUpstream(
         settings.base_url,
-        max_connections=-(-settings.max_connections // workers),
+        max_connections=places,
         tls=contexts[key],
         server_name=settings.tls.server_name,
         proxy=None if settings.proxy is None else settings.proxy.get_secret_value(),

@@ -45,7 +45,7 @@ class Pool:
         while self._idle:
             connection = self._idle.pop()
             connection.idle = False
-            if connection.is_quiet() and not self._is_old(connection):
+            if not self._is_old(connection) and connection.is_quiet():
                 return connection
             self.give_back(connection, again=False)
         return None
@@ -106,8 +106,12 @@ class Pool:
         raise NoReply(Reason.CONNECTION_LIMIT_REACHED if waits_until <= ends_at else Reason.CONNECTION_TIMEOUT)
 
     def give_back(self, connection: Connection, *, again: bool) -> None:
-        """Take a connection back; `again`: its reply ended exactly where it should, so it may carry another one."""
-        if not (again and connection.is_quiet()):
+        """
+        Take a connection back; `again`: its reply ended exactly where it should, so it may carry another one.
+
+        Whether a byte followed after all is asked of it when it is used again, as late as possible.
+        """
+        if not again or connection.closed:
             connection.close()
             self._free()
             return
