@@ -105,7 +105,6 @@ NOT_YET = {
     "limits": "vendors: {pixii: {base_url: https://api.pixii.ai, limits: [{requests: 1, per: minute}]}}",
     "on_vendor_limit: hold": "vendors: {pixii: {base_url: https://api.pixii.ai, on_vendor_limit: hold}}",
     "limit_store": "vendors: {pixii: {base_url: https://api.pixii.ai}}\nlimit_store: {url: redis://localhost}",
-    "engine: http1": "vendors: {pixii: {base_url: https://api.pixii.ai, engine: http1}}",
 }
 
 

@@ -39,6 +39,5 @@ def _asked_of(vendor: VendorSettings) -> Iterator[tuple[KeyPath, str]]:
         (("limits",), bool(vendor.limits), "write []"),
         (("on_vendor_limit",), vendor.on_vendor_limit != "ignore", "write ignore"),
         *((("hold", key), True, "take it away") for key in sorted(vendor.hold.model_fields_set)),
-        (("engine",), vendor.engine != "httpx", "write httpx"),
     )
     yield from ((key, instead) for key, asked, instead in rows if asked)
