@@ -19,7 +19,7 @@ from normalizers import HouseCode
 from . import hold
 from .calendar import Calendar
 from .decision import Decision, decide
-from .hold import Scope
+from .hold import Held, Scope
 from .in_flight import TAKEN, Slots
 from .limit import AnyRule, Limit
 from .memory import KEYS_LIMIT
@@ -195,6 +195,11 @@ class Ledger:
             limit.rule.free_at(state, limit.cost, *now)
             standings.append(limit.rule.standing(state, *now))
         return tuple(standings)
+
+    def since(self, key: str, token: int, steady: int) -> Held | None:
+        """How a request is held by what was learned since it was admitted."""
+        at = self._holds.find(self._hash(key))
+        return hold.since(self._segment.cells[at + BODY : at + BODY + TEXT], token, steady) if at else None
 
     def learn(self, scope: Scope, code: HouseCode, until: int, now: Moment) -> None:
         """Hold the scope until then."""

@@ -14,13 +14,17 @@ import fcntl
 import mmap
 import os
 import struct
+from pathlib import Path
 
 CELL_BYTES = 8
 PAGE = mmap.PAGESIZE // CELL_BYTES
 
-# The header: the end of the journal (0: it is empty), the last serial number given, and a secret of two cells, with
-# which keys are hashed: nobody outside can make keys that fall into one bucket.
-END, SERIAL, SECRET, SECRET_END = 0, 1, 2, 4
+# The header: the end of the journal (0: it is empty), the last serial number given, a secret of two cells, with which
+# keys are hashed (nobody outside can make keys that fall into one bucket), and which process had the lock last.
+END, SERIAL, SECRET, SECRET_END, HOLDER = 0, 1, 2, 4, 4
+
+# How `/proc` calls a process that a signal or a debugger has stopped.
+STOPPED = {"T", "t"}
 
 # Which workers live.
 ALIVE = 8
@@ -55,6 +59,7 @@ class Segment:
     def __init__(self, file: int) -> None:
         # A description of our own: the lock belongs to that, and one that was inherited is everybody's.
         self._file = os.open(f"/proc/self/fd/{file}", os.O_RDWR | os.O_CLOEXEC)
+        self._process = os.getpid()
         self._memory = mmap.mmap(self._file, 0)
         self.cells = memoryview(self._memory).cast("q")
         self.secret = struct.pack("=2q", *self.cells[SECRET:SECRET_END])
@@ -70,10 +75,19 @@ class Segment:
                 fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 continue
+            self.cells[HOLDER] = self._process
             if self.cells[END]:
                 self.undo()
             return True
         return False
+
+    def is_stopped(self) -> bool:
+        """Whether the process that holds the lock is stopped, and not merely slow."""
+        try:
+            stat = Path(f"/proc/{self.cells[HOLDER]}/stat").read_text("ascii", "replace")
+        except OSError:
+            return False
+        return stat.rpartition(")")[2].split()[0] in STOPPED
 
     def stand(self) -> None:
         """Let the changes so far stand, whatever comes."""

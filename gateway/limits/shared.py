@@ -5,9 +5,9 @@ The supervisor makes it (`create`) and hands its descriptor to the workers, each
 worker dies the supervisor says so (`Shelf.forget`), and so does the worker that takes its place: the slots come back.
 How one that dies in the middle of a decision leaves no half of it, `segment` tells.
 
-The lock is held for some microseconds. A worker that does not get it within 50 ms, because the system has stopped the
-one that holds it, admits its share (`shares`) until it does: rather too few than more than N. What comes back
-meanwhile, and what was learned, is noted then.
+The lock is held for some microseconds. A worker that does not get it within 50 ms, because the one that holds it is
+stopped, admits its share (`shares`) until it does: rather too few than more than N. What comes back meanwhile, and what
+was learned, is noted then. On a machine so busy that the holder does not get its turn, a decision waits longer.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from gateway import log
 from normalizers import HouseCode
 
 from .decision import Decision
-from .hold import Scope
+from .hold import Held, Scope
 from .ledger import HOLDS_LIMIT, SEGMENT_CELLS, Full, Ledger
 from .limit import Limit
 from .memory import KEYS_LIMIT
@@ -30,9 +30,10 @@ from .segment import Segment, create_file
 from .shares import Lent, Shares
 from .store import Holding
 
-# How long a decision waits for the lock, and how often it asks before it lets others have the event loop: a decision
-# takes about as long as asking ten times.
+# How long a decision waits for the lock while its holder is stopped, and how long in any case. How often it asks before
+# it lets others have the event loop: a decision takes about as long as asking ten times.
 PATIENCE_SECONDS = 0.05
+LONGEST_SECONDS = 1.0
 PAUSE_SECONDS = 0.0005
 ATTEMPTS = 20
 
@@ -139,6 +140,18 @@ class Shared:
             self._segment.leave()
         return await self._shares.take(limits, keys, now, scope)
 
+    def since(self, decision: Decision, now: Moment) -> Held | None:
+        """How an admitted request is held by what was learned since."""
+        scope = decision.scope
+        if scope is None or self.calm:
+            return None
+        if not self._enter():
+            return self._shares.since(decision, now)
+        try:
+            return self._ledger.since(scope.key, decision.token, now.steady)
+        finally:
+            self._segment.leave()
+
     def give_back(self, decision: Decision) -> None:
         """Undo the charges of the windows: the request never got a connection."""
         if isinstance(decision, Lent) and decision.shares is self._shares:
@@ -217,12 +230,13 @@ class Shared:
 
     async def _entered(self) -> bool:
         """Wait for the lock, while others have the event loop; while it is away nobody does."""
-        end = time.monotonic() + PATIENCE_SECONDS
+        since = time.monotonic()
         while self._up:
             await asyncio.sleep(PAUSE_SECONDS)
             if self._enter():
                 return True
-            if time.monotonic() >= end:
+            waited = time.monotonic() - since
+            if waited >= LONGEST_SECONDS or (waited >= PATIENCE_SECONDS and self._segment.is_stopped()):
                 self._go_away()
         self._errors += 1
         return False

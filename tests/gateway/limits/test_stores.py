@@ -50,7 +50,7 @@ async def test_two_hundred_at_once(bench: Bench) -> None:
 
 
 async def test_a_refusal_tells_the_truth(bench: Bench) -> None:
-    """W-088, W-090: all that refused are named, the one that is free last first; what is left and until when is told."""
+    """W-088, W-090: all that refused are named, the one free last first; what is left, and until when, is told."""
     limits = (vendor_limit(requests=2, per="second"), MINUTE, TODAY, CALLS)
     first = await bench.ask(*limits)
     second = await bench.ask(*limits, now=0.25)
@@ -285,6 +285,23 @@ async def test_who_went_as_one_of_many_ends_no_hold(bench: Bench) -> None:
         bench.store.gone(decision)
 
     assert not (await bench.ask(scope=SUBMITS, now=2)).admitted
+
+
+async def test_what_was_learned_since(bench: Bench) -> None:
+    """Contract 11: a request that was admitted before a 429 came is held, if it is not sent yet."""
+    before = await bench.ask(MINUTE, scope=SUBMITS)
+    other = await bench.ask(MINUTE, scope=POLLS)
+    free = await bench.ask(MINUTE)
+    assert bench.store.since(before, at(1)) is None
+
+    bench.store.learn(SUBMITS, RATE, 3 * SECOND, await bench.at(1))
+
+    assert bench.store.since(before, at(2)) == Held(RATE, 4 * SECOND)
+    assert bench.store.since(other, at(2)) is None
+    assert bench.store.since(free, at(2)) is None
+    first = await bench.ask(scope=SUBMITS, now=4)
+    assert first.token
+    assert bench.store.since(first, at(4)) is None
 
 
 async def test_the_holds_are_told(bench: Bench) -> None:
