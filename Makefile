@@ -39,12 +39,14 @@ docs: .venv/dev ## writes the generated tables of README.md, docs/wire.md and th
 	$(BIN)/python -m docs.chart
 	$(BIN)/python -m tests.wire_rules --write
 
-lock: .venv/lock ## writes the five lock files anew from pyproject.toml
+lock: .venv/lock ## writes the seven lock files anew from pyproject.toml
 	$(COMPILE) requirements.lock pyproject.toml
 	$(COMPILE) requirements-dev.lock pyproject.toml --group dev --constraint requirements.lock
 	$(COMPILE) requirements-fuzz.lock --group fuzz
 	$(COMPILE) requirements-build.lock --group build
 	$(COMPILE) requirements-bench.lock --group bench
+	$(COMPILE) requirements-otel.lock pyproject.toml --extra otel --constraint requirements.lock
+	$(COMPILE) requirements-image.lock --group image
 
 clean: ## removes .venv and everything that tools have left
 	rm -rf .venv .bench build dist *.egg-info .coverage .coverage.* htmlcov .hypothesis .mypy_cache .pytest_cache .ruff_cache
