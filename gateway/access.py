@@ -42,6 +42,9 @@ class Access:
     job_codes: str | None = None
     reason: str | None = None
     answered_at: float | None = None
+    # Seconds that it waited for a limit, and the limit that refused it.
+    queued: float = 0.0
+    limit: str | None = None
     bytes_in: int = 0
     bytes_out: int = 0
     retries: int = 0
@@ -67,10 +70,12 @@ class Access:
         if call is not None and call.sent_at is not None:
             vendor_seconds = (call.head_at or now) - call.sent_at
             metrics.vendor_duration(self.route, vendor_seconds, self.trace_id)
-            metrics.queue.observe((call.connected_at or now) - call.began_at)
+            metrics.queue.observe(self.queued + (call.connected_at or now) - call.began_at)
+        elif self.queued:
+            metrics.queue.observe(self.queued)
         if self.answered_at is not None:
             waited = 0.0 if call is None else (call.head_at or self.answered_at) - call.began_at
-            metrics.overhead.observe(max(0.0, self.answered_at - self.began_at - waited))
+            metrics.overhead.observe(max(0.0, self.answered_at - self.began_at - waited - self.queued))
         if self.vendor_status is not None:
             metrics.reply(self.vendor_status)
         if self.reason is not None:
@@ -123,10 +128,12 @@ class Access:
             source=None if problem is None else problem.source.value,
             rule=None if problem is None else problem.rule or None,
             reason=self.reason,
+            limit=self.limit,
             job_codes=self.job_codes,
             outcome=outcome.value,
             duration_seconds=round(seconds, 6),
             vendor_seconds=None if vendor_seconds is None else round(vendor_seconds, 6),
+            queued_seconds=round(self.queued, 6) or None,
             bytes_in=self.bytes_in,
             bytes_out=self.bytes_out,
             retries=self.retries,

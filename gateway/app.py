@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from . import __version__, log, own
 from .admin import create_admin
 from .lanes import Runtime
+from .limits import Store
 from .metrics import Metrics, encoded
 from .proxy import forward
 from .reload import fingerprint, needs_restart
@@ -27,6 +28,9 @@ from .tracing import Tracing
 
 # How often the event loop's lag is measured.
 LAG_INTERVAL_SECONDS = 0.5
+
+# How often a worker notes what is left of the limits.
+LOOK_INTERVAL_SECONDS = 1.0
 
 
 class Gateway(Starlette):
@@ -42,6 +46,7 @@ class Gateway(Starlette):
         settings: Settings,
         reread: Callable[[Settings], Settings] | None = None,
         tracing: Tracing | None = None,
+        store: Store | None = None,
     ) -> None:
         super().__init__(routes=own.routes(self), lifespan=_lifespan)
         self.router.redirect_slashes = False
@@ -53,7 +58,7 @@ class Gateway(Starlette):
         self.seen = b""
         self.metrics = Metrics(__version__)
         self.metrics.reload_successful.set(1)
-        self.runtime = Runtime(settings, self.metrics, tracing=tracing)
+        self.runtime = Runtime(settings, self.metrics, tracing=tracing, store=store)
         self.metrics.observe(self._observe)
         self.admin: ASGIApp = create_admin(self)
 
@@ -86,6 +91,7 @@ class Gateway(Starlette):
 
     async def exposition(self, accept: str) -> tuple[bytes, str]:
         """The metrics as a scrape's body, and its media type; written in a thread, so that no request waits (F-86)."""
+        await self.runtime.look()
         self.metrics.refresh()
         return await asyncio.to_thread(encoded, self.metrics.registry, accept)
 
@@ -95,7 +101,7 @@ class Gateway(Starlette):
 
     async def status(self) -> dict[str, object]:
         """What a person on call asks first."""
-        return status_of(self.runtime, draining=self.draining)
+        return await status_of(self.runtime, draining=self.draining)
 
     def _observe(self) -> None:
         self.runtime.observe()
@@ -103,12 +109,14 @@ class Gateway(Starlette):
     async def aclose(self) -> None:
         """Let go of every connection, and send the last spans."""
         await self.runtime.aclose()
+        await self.runtime.ledger.store.aclose()
         if self._tracing is not None:
             await self._tracing.aclose()
 
     def drain(self) -> None:
-        """Say not ready from now on; requests are still answered."""
+        """Say not ready from now on; requests are still answered, but none waits for a limit any longer."""
         self.draining = True
+        self.runtime.ledger.queue.drain()
 
     def reload(self) -> list[str]:
         """
@@ -152,6 +160,7 @@ class Gateway(Starlette):
             return
         self.runtime, before = following, self.runtime
         before.retire(following)
+        following.ledger.keep()
         self.metrics.reload_successful.set(1)
         settings = following.settings
         log.event(logging.INFO, "settings reloaded", vendors=len(settings.vendors), warnings=list(settings.warnings))
@@ -167,13 +176,16 @@ class Gateway(Starlette):
 @asynccontextmanager
 async def _lifespan(app: Starlette) -> AsyncIterator[None]:
     assert isinstance(app, Gateway)  # noqa: S101  (create_app gives Starlette this function for a Gateway only)
-    measuring = asyncio.create_task(_measure_lag(app.metrics))
+    await app.runtime.ledger.store.start()
+    measuring = [asyncio.create_task(_measure_lag(app.metrics))]
+    if app.settings.server.workers > 1:
+        measuring.append(asyncio.create_task(_look(app)))
     try:
         yield
     finally:
-        measuring.cancel()
-        with suppress(asyncio.CancelledError):
-            await measuring
+        for task in measuring:
+            task.cancel()
+        await asyncio.wait(measuring)
         await app.aclose()
 
 
@@ -186,11 +198,19 @@ async def _measure_lag(metrics: Metrics) -> None:
         metrics.refresh()
 
 
+async def _look(app: Gateway) -> None:
+    """Bring the gauges of the limits up to date: in a worker nobody asks for them before they are read."""
+    while True:
+        await app.runtime.look()
+        await asyncio.sleep(LOOK_INTERVAL_SECONDS)
+
+
 def create_app(
     settings: Settings,
     *,
     reread: Callable[[Settings], Settings] | None = None,
     tracing: Tracing | None = None,
+    store: Store | None = None,
 ) -> Gateway:
     """
     Make the gateway's application; `.admin` is the one of its admin port.
@@ -199,5 +219,6 @@ def create_app(
         settings: what is in force at first.
         reread: reads the settings again, given those in force; raises `SettingsError`. None: they never change.
         tracing: makes spans, as `tracing.from_environment` does; None: nobody does.
+        store: where limits are counted; None: as `limit_store` says.
     """
-    return Gateway(settings, reread, tracing)
+    return Gateway(settings, reread, tracing, store)

@@ -15,10 +15,13 @@ from urllib.parse import urlsplit
 from normalizers import HouseCode, Route, Routes, Scrubber, Vendor
 
 from .addresses import Proxies
+from .admission import Gates
 from .callers import Callers
 from .headers import Header, ToCaller, ToVendor
 from .headers.location import Base
 from .jobs import RecentJobs
+from .ledger import Ledger
+from .limits import Standing, Store
 from .metrics import OTHER_ROUTE, Metrics, VendorMetrics
 from .problems import refuse
 from .sending import Sender
@@ -44,6 +47,7 @@ class Lane:
     base_path: bytes
     upstream: Upstream
     sender: Sender
+    gates: Gates
     dialling: tuple[object, ...] = field(repr=False)
     to_vendor: ToVendor
     to_caller: ToCaller
@@ -76,6 +80,7 @@ class Runtime:
         *,
         before: "Runtime | None" = None,
         tracing: Tracing | None = None,
+        store: Store | None = None,
     ) -> None:
         self.settings = settings
         self.metrics = metrics
@@ -87,12 +92,13 @@ class Runtime:
         self.gateway: Occupancy = before.gateway if before is not None else Occupancy()
         # What the settings allow a gateway, its workers share.
         self.max_in_flight = -(-settings.server.max_in_flight // settings.server.workers)
+        self.ledger: Ledger = Ledger(settings, store=store, before=None if before is None else before.ledger)
         self._retired: list[Upstream] | None = None
         contexts: dict[tuple[object, ...], ssl.SSLContext] = {}
         old = before.lanes if before is not None else {}
         self.lanes: Mapping[str, Lane] = MappingProxyType(
             {
-                name: _lane(name, vendor, settings, metrics, old.get(name), contexts, tracing)
+                name: _lane(name, vendor, settings, metrics, old.get(name), contexts, tracing, self.ledger)
                 for name, vendor in settings.vendors.items()
             }
         )
@@ -108,11 +114,23 @@ class Runtime:
         return Runtime(settings, self.metrics, before=self, tracing=self._tracing)
 
     def observe(self) -> None:
-        """Note the state of connections and breakers in the metrics."""
+        """Note the state of connections, breakers and holds in the metrics."""
         for lane in self.lanes.values():
             lane.metrics.connections(*lane.upstream.connections())
             if lane.sender.breaker is not None:
                 lane.metrics.breaker(is_open=lane.sender.breaker.is_open)
+        self.ledger.note_holds(self._counted)
+        self.metrics.store.note(up=self.ledger.store.up, errors=self.ledger.store.errors)
+
+    async def look(self) -> dict[str, dict[str, Standing]]:
+        """What is left of the limits that all share, by vendor and name; noted in the metrics, too."""
+        standings = await self.ledger.look()
+        self.ledger.note_standings(standings, self._counted)
+        return standings
+
+    @property
+    def _counted(self) -> dict[str, VendorMetrics]:
+        return {name: lane.metrics for name, lane in self.lanes.items()}
 
     def enter(self) -> None:
         """One more request runs on this generation."""
@@ -183,6 +201,7 @@ def _lane(
     old: Lane | None,
     contexts: dict[tuple[object, ...], ssl.SSLContext],
     tracing: Tracing | None,
+    ledger: Ledger,
 ) -> Lane:
     # Its name in paths, envelopes and labels is the one it has in the settings.
     vendor = replace(settings.vendor, name=name)
@@ -199,15 +218,18 @@ def _lane(
     names = [*dict.fromkeys(route.name for route in vendor.routes), OTHER_ROUTE]
     counted = VendorMetrics(metrics, name)
     counted.prepare(vendor, own_credential=passthrough, routes=names)
+    counted.limits.prepare(ledger.refusing(name))
+    timeouts = {route: settings.timeouts_for(route) for route in names}
     return Lane(
         name=name,
         settings=settings,
         vendor=vendor,
         routes=Routes(vendor.routes),
-        timeouts={route: settings.timeouts_for(route) for route in names},
+        timeouts=timeouts,
         base_path=urlsplit(settings.base_url).path.encode("ascii"),
         upstream=upstream,
         sender=Sender(upstream, settings.retries, settings.breaker, before=None if old is None else old.sender),
+        gates=ledger.gates(name, vendor.title, timeouts),
         dialling=dialling,
         to_vendor=ToVendor(
             authority=settings.authority,

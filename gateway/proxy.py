@@ -1,8 +1,8 @@
 """
 The path of one request. Read this first.
 
-    caller --1..5-> gateway --6-> vendor
-    caller <-7..9-- gateway <----- vendor
+    caller --1..6-> gateway --7-> vendor
+    caller <-8..10- gateway <----- vendor
 """
 
 import asyncio
@@ -14,6 +14,7 @@ from normalizers import HouseCode, Route, Source
 
 from . import identity, log, target
 from .access import Access
+from .admission import Admission
 from .answers import Answer
 from .bad_input import BadInput, LoopDetected
 from .callers import Caller
@@ -30,7 +31,16 @@ from .upstream import Call, Cut, NoReply
 FORWARDED = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 # What a request is refused with that was fine by itself (contract 14).
-NEVER_LEFT = frozenset({HouseCode.OVERLOADED, HouseCode.VENDOR_UNAVAILABLE})
+NEVER_LEFT = frozenset(
+    {
+        HouseCode.OVERLOADED,
+        HouseCode.VENDOR_UNAVAILABLE,
+        HouseCode.RATE_LIMITED,
+        HouseCode.CAPACITY_EXHAUSTED,
+        HouseCode.VENDOR_RATE_LIMITED,
+        HouseCode.QUOTA_EXHAUSTED,
+    }
+)
 
 ERROR_STATUS = 400
 
@@ -61,11 +71,12 @@ class _Passage:
     3. Check method, route and path, or refuse: method_not_allowed, permission_denied.
     4. Check size and capacity, or refuse: payload_too_large, overloaded.
     5. Make the vendor's request: its path, its header fields, its credential.
-    6. Send, unless the breaker is open, or refuse: vendor_unavailable; without a reply: vendor_unreachable,
-       vendor_timeout, vendor_failed, overloaded.
-    7. An error is read, up to a limit, and normalized.
-    8. A success that may carry a failure is held, up to a limit, and inspected.
-    9. Any other success streams through untouched.
+    6. Pass the breaker, the hold and the limits, or refuse: vendor_unavailable, vendor_rate_limited, quota_exhausted,
+       rate_limited, capacity_exhausted.
+    7. Send; without a reply: vendor_unreachable, vendor_timeout, vendor_failed, overloaded.
+    8. An error is read, up to a limit, and normalized.
+    9. A success that may carry a failure is kept back, up to a limit, and inspected.
+    10. Any other success streams through untouched.
 
     Whoever must stop a request raises `Refused` (the pure modules: `BadInput`); `run` answers.
     """
@@ -175,40 +186,50 @@ class _Passage:
             )
         else:
             self.presence.watch()
+        gate = lane.gates.of(caller.name, route.name, self.method)
+        admission = Admission(lane.gates, gate, access, self.received, self._who(caller) if gate.keys is None else "")
         call = Call(
             method=self.method.encode("ascii"),
             target=path + b"?" + aim.query if aim.query else path,
             headers=headers,
             body=self.upload,
             timeouts=lane.timeouts[route.name],
+            ready=admission.ready if admission.holds else None,
         )
-
-        # 6. Send, unless the breaker is open, or refuse.
-        probe = lane.sender.admit()
         judge = Judge(
             runtime,
             lane,
             route,
             access,
             self.answer,
+            admission,
             errors=runtime.errors.get(caller.name) or lane.settings.errors,
             prefix=prefix,
             key=target.for_matching(path),
         )
+
         lane.metrics.in_flight.inc()
         try:
-            async with lane.sender.exchange(call, access, probe=probe) as exchange:
+            # 6. Pass the breaker, the hold and the limits, or refuse. The breaker comes first, and once more after a
+            # wait, so that only who may go probes.
+            lane.sender.check()
+            if admission.asks:
+                await self._enter(admission)
+            probe = lane.sender.admit()
+
+            # 7. Send.
+            async with lane.sender.exchange(call, access, admission, probe=probe) as exchange:
                 access.vendor_status = exchange.status
 
-                # 7. An error is read, up to a limit, and normalized.
+                # 8. An error is read, up to a limit, and normalized.
                 if exchange.status >= ERROR_STATUS:
                     await judge.error(exchange)
 
-                # 8. A success that may carry a failure is held, up to a limit, and inspected.
+                # 9. A success that may carry a failure is kept back, up to a limit, and inspected.
                 elif judge.may_carry_failure(exchange.status):
                     await judge.inspect(exchange)
 
-                # 9. Any other success streams through untouched.
+                # 10. Any other success streams through untouched.
                 else:
                     await judge.stream(exchange)
         except (NoReply, Cut) as nothing:
@@ -217,7 +238,28 @@ class _Passage:
                 lane.vendor.title, nothing.reason, repeatable=access.repeatable or not access.sent
             ) from nothing
         finally:
+            last = access.call
+            admission.settle(sent=last is not None and last.sent_at is not None)
             lane.metrics.in_flight.dec()
+
+    def _who(self, caller: Caller) -> str:
+        """Who has counters of its own: a caller or, where there are no callers, an address (W-095)."""
+        client = self.scope.get("client")
+        if self.runtime.callers.required or client is None:
+            return caller.name
+        return self.runtime.proxies.client(client[0], self.received)
+
+    async def _enter(self, admission: Admission) -> None:
+        """Be admitted; a caller that hangs up while it waits is gone, though its body was not read (RC-82)."""
+        connection = self.scope.get("extensions", {}).get("errgate")
+        if connection is None:
+            await admission.enter()
+            return
+        connection.on_gone = self.presence.leave
+        try:
+            await admission.enter()
+        finally:
+            connection.on_gone = None
 
     def _aim(self) -> tuple[target.Target, bytes]:
         """Where the request wants to go, and the path by which the caller came there."""

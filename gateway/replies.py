@@ -1,5 +1,5 @@
 """
-What a vendor's reply becomes: steps 7 and 8 of the path, once its head is here.
+What a vendor's reply becomes: steps 8 to 10 of the path, once its head is here.
 
 An error is read within bounds and normalized; a success that may carry a failure is held within bounds and inspected.
 Whatever is over a bound streams on from its first byte, untouched.
@@ -13,6 +13,7 @@ from normalizers import Asked, Problem, Reply, Route, error_in_success, inspect_
 
 from . import codings, identity
 from .access import Access
+from .admission import Admission
 from .answers import CLOCK, Answer
 from .headers import Header, errgate_fields, proxy_status, to_annotated, to_problem
 from .jobs import INSPECTED_LIMIT_BYTES, annotate, codes_of, free_member
@@ -31,13 +32,14 @@ CHALLENGE = b"www-authenticate"
 class Judge:
     """Decides what one reply is, and answers accordingly."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (what the steps before have found out)
         self,
         runtime: Runtime,
         lane: Lane,
         route: Route,
         access: Access,
         answer: Answer,
+        admission: Admission,
         *,
         errors: str,
         prefix: bytes,
@@ -48,6 +50,7 @@ class Judge:
         self._route = route
         self._access = access
         self._answer = answer
+        self._admission = admission
         self._errors = errors
         self._prefix = prefix
         self._key = key
@@ -67,7 +70,8 @@ class Judge:
         return self._route.name in self._lane.checked_routes or (bool(self._route.job) and self._access.method == "GET")
 
     async def stream(self, exchange: Exchange) -> None:
-        """Step 9: a success as it is."""
+        """Step 10: a success as it is."""
+        self._admission.replied()
         await self._send(exchange, self._head(exchange), exchange.chunks())
 
     async def _send(self, exchange: Exchange, head: Sequence[Header], chunks: AsyncIterable[bytes]) -> None:
@@ -79,13 +83,14 @@ class Judge:
             self._access.outcome = Outcome.ABORTED
 
     async def error(self, exchange: Exchange) -> None:
-        """Step 7: an error, in the house's words or with the house's headers."""
+        """Step 8: an error, in the house's words or with the house's headers."""
         body = Download(exchange.chunks())
         try:
             seconds = min(ERROR_SECONDS, self._max_duration)
             read = await body.read_ahead(ERROR_LIMIT_BYTES, seconds=seconds)
             whole = read if len(read) <= ERROR_LIMIT_BYTES else None
             problem = normalize(self._lane.vendor, self._reply(exchange, whole), self._asked)
+            self._admission.replied(problem)
             if self._errors == "envelope":
                 await self._envelope(exchange, problem)
             else:
@@ -94,11 +99,12 @@ class Judge:
             await body.aclose()
 
     async def inspect(self, exchange: Exchange) -> None:
-        """Step 8: a success that may be an error (contract 7) or carry failures (contract 9)."""
+        """Step 9: a success that may be an error (contract 7) or carry failures (contract 9)."""
         body = Download(exchange.chunks())
         try:
             held = await self._hold(exchange, body)
             if held is None:
+                self._admission.replied()
                 if self._route.job:
                     self._lane.metrics.job("uninspected")
                 await self._send(exchange, self._head(exchange), body)
@@ -106,11 +112,14 @@ class Judge:
             status = error_in_success(self._lane.vendor, self._route.name, held)
             if status is not None:
                 problem = normalize(self._lane.vendor, held, self._asked, status=status)
+                self._admission.replied(problem)
                 if self._errors == "envelope":
                     await self._envelope(exchange, problem)
                 else:
                     await self._as_it_is(exchange, problem, body)
-            elif self._route.job and self._access.method == "GET":
+                return
+            self._admission.replied()
+            if self._route.job and self._access.method == "GET":
                 await self._job(exchange, held, body)
             else:
                 await self._send(exchange, self._head(exchange), body)
@@ -194,7 +203,7 @@ class Judge:
         # A challenge stays only where the credential is the caller's own, and "Bearer realm" looks like a key.
         scrubbed = [(name, value if name == CHALLENGE else lane.scrub.bytes(value)) for name, value in kept]
         said = proxy_status(self._runtime.settings.server.name, received_status=exchange.status)
-        await self._answer.problem(problem, [*scrubbed, said])
+        await self._answer.problem(problem, [*scrubbed, *self._admission.fields(), said])
 
     async def _as_it_is(self, exchange: Exchange, problem: Problem, body: Download) -> None:
         """`errors: header` and `off`: the vendor's own answer, byte for byte."""
@@ -219,7 +228,7 @@ class Judge:
             prefix=self._prefix,
             request_id=self._access.request_id.encode("ascii"),
             date=CLOCK.date(),
-            extra=extra,
+            extra=[*extra, *self._admission.fields()],
         )
 
 

@@ -106,10 +106,14 @@ class Breaker:
 
     def admit(self, now: float) -> int | None:
         """Let a request through (None), or tell after how many seconds to come back."""
-        if self._open_until is None:
-            return None
-        if now >= self._open_until and not self._probing:
+        wait = self.wait(now)
+        if wait is None and self._open_until is not None:
             self._probing = True
+        return wait
+
+    def wait(self, now: float) -> int | None:
+        """What `admit` would say, letting nobody through."""
+        if self._open_until is None or (now >= self._open_until and not self._probing):
             return None
         return max(1, ceil(self._open_until - now))
 

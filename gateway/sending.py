@@ -14,12 +14,16 @@ from contextlib import asynccontextmanager
 from normalizers import HouseCode
 
 from .access import Access
-from .problems import refuse
+from .admission import Admission
+from .problems import Refused, refuse
 from .resilience import DOWN, LOST, Breaker, RetryBudget, pause
 from .settings.vendors import Breaker as Rest
 from .settings.vendors import Retries
 from .streams import Upload
 from .upstream import Call, Exchange, Header, NoReply, Reason, Upstream
+
+# What makes a pause for all is not sent again by one.
+TOO_MANY = 429
 
 
 class Sender:
@@ -53,6 +57,16 @@ class Sender:
         """Whether these fields make any request idempotent: an `Idempotency-Key`, where the settings say so (W-114)."""
         return self.retries.idempotency_key and any(name == b"idempotency-key" for name, _ in headers)
 
+    def check(self) -> None:
+        """
+        See whether the breaker would let a request pass.
+
+        Raises:
+            Refused: while it is open.
+        """
+        if self.breaker is not None and (wait := self.breaker.wait(time.monotonic())) is not None:
+            raise _resting(wait)
+
     def admit(self) -> bool:
         """
         Let a request pass the breaker; true for the one that probes a vendor that was down.
@@ -65,21 +79,19 @@ class Sender:
         wait = self.breaker.admit(time.monotonic())
         if wait is None:
             return self.breaker.is_open
-        raise refuse(
-            HouseCode.VENDOR_UNAVAILABLE,
-            "The vendor failed so often that the gateway gives it a rest.",
-            retry_after=wait,
-            proxy_error="destination_unavailable",
-        )
+        raise _resting(wait)
 
     @asynccontextmanager
-    async def exchange(self, call: Call, access: Access, *, probe: bool) -> AsyncIterator[Exchange]:
+    async def exchange(
+        self, call: Call, access: Access, admission: Admission, *, probe: bool
+    ) -> AsyncIterator[Exchange]:
         """
         Send the call, and again where it is safe. Raises `NoReply`: what the last try failed with.
 
         Args:
             call: the request; its deadline is the one of all tries together.
             access: told of the last try and of how many there were.
+            admission: asked before each further try; one that the limits refuse does not happen.
             probe: whether the breaker let this request through to see how the vendor is.
         """
         self.budget.request(time.monotonic())
@@ -91,8 +103,11 @@ class Sender:
                     async with self.upstream.exchange(call) as exchange:
                         self._note(failed=exchange.status in DOWN, probe=probe)
                         probe = False
-                        wait = self._wait_after_reply(call, access, exchange, deadline)
-                        if wait is None:
+                        held = exchange.status == TOO_MANY and admission.holds
+                        wait = None if held else self._wait_after_reply(call, access, exchange, deadline)
+                        if wait is not None:
+                            admission.replied()
+                        if wait is None or not await self._may_again(access, admission, wait, sent=True):
                             if access.retries:
                                 access.metrics.retry("answered")
                             yield exchange
@@ -107,14 +122,22 @@ class Sender:
                         access.metrics.retry("failed")
                     safe = nothing.reason in LOST and (call.sent_at is None or access.repeatable)
                     wait = self._wait(call, access, deadline) if safe else None
-                    if wait is None:
+                    sent = call.sent_at is not None
+                    if wait is None or not await self._may_again(access, admission, wait, sent=sent):
                         raise
-                await asyncio.sleep(wait)
                 access.retries += 1
                 call = call.again(total=deadline - time.perf_counter())
         finally:
             if probe and self.breaker is not None:
                 self.breaker.gone()
+
+    async def _may_again(self, access: Access, admission: Admission, wait: float, *, sent: bool) -> bool:
+        """Wait, and ask whether the limits let the request go once more; the reply, if any, stays open meanwhile."""
+        await asyncio.sleep(wait)
+        may = await admission.again(sent=sent)
+        if not may:
+            access.metrics.retry("refused")
+        return may
 
     def _note(self, *, failed: bool, probe: bool) -> None:
         if self.breaker is None:
@@ -150,3 +173,12 @@ class Sender:
             access.metrics.retry("refused")
             return None
         return wait
+
+
+def _resting(wait: int) -> Refused:
+    return refuse(
+        HouseCode.VENDOR_UNAVAILABLE,
+        "The vendor failed so often that the gateway gives it a rest.",
+        retry_after=wait,
+        proxy_error="destination_unavailable",
+    )

@@ -97,7 +97,11 @@ class Presence:
     async def _watch(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
-        if not self._answered and self._request is not None:
+        self.leave()
+
+    def leave(self) -> None:
+        """The caller hung up; called by who sees it, at most once before the answer is out."""
+        if not self._answered and not self.gone and self._request is not None:
             self.gone = True
             self._request.cancel()
 

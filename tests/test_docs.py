@@ -102,8 +102,6 @@ def test_settings_example_is_valid(number: int) -> None:
 
 # What the section "What it does not do" says is not there yet, each with settings that ask for it.
 NOT_YET = {
-    "limits": "vendors: {pixii: {base_url: https://api.pixii.ai, limits: [{requests: 1, per: minute}]}}",
-    "on_vendor_limit: hold": "vendors: {pixii: {base_url: https://api.pixii.ai, on_vendor_limit: hold}}",
     "limit_store": "vendors: {pixii: {base_url: https://api.pixii.ai}}\nlimit_store: {url: redis://localhost}",
 }
 

@@ -72,8 +72,13 @@ def scope_key(
     """
     names = ",".join(sorted(limit.name for limit in limits))
     shared = f"limits/{names}" if names else f"method/{method}" if route is None else f"route/{route}"
-    whose = "" if credential is None else f"/{sha256(credential).hexdigest()}"
-    return f"hold/{vendor}/{shared}{whose}"
+    key = f"hold/{vendor}/{shared}"
+    return key if credential is None else with_credential(key, credential)
+
+
+def with_credential(key: str, credential: bytes) -> str:
+    """The scope of one caller's own credential."""
+    return f"{key}/{sha256(credential).hexdigest()}"
 
 
 def lasts(code: HouseCode, delay: int | None, bounds: Bounds) -> int | None:

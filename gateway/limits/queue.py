@@ -65,12 +65,13 @@ class Queue:
     """
     A store in which a refused request may wait.
 
-    Mutable state: `_lines`, by the key of their counter. Only lines in which somebody stands are there.
+    Mutable state: `_lines`, by the key of their counter. Only lines in which somebody stands are there. `store` is
+    what it asks, for those who do not wait.
     """
 
     def __init__(self, store: Store, clock: Callable[[], Moment], *, poll: int = HINT) -> None:
         """`poll`: how often, in microseconds, a head asks for a slot that another process may have given back."""
-        self._store = store
+        self.store = store
         self._clock = clock
         self._poll = poll
         self._lines: dict[str, _Line] = {}
@@ -81,7 +82,7 @@ class Queue:
         now = self._clock()
         number = self._joins(limits, keys) if self._lines else None
         if number is None:
-            decision = await self._store.take(limits, keys, now, scope)
+            decision = await self.store.take(limits, keys, now, scope)
             # Most requests end here, so nothing is made for waiting before.
             if not decision.refusing:
                 return decision
@@ -99,27 +100,27 @@ class Queue:
 
     def give_back(self, decision: Decision) -> None:
         """As the store's; whoever is next asks again."""
-        self._store.give_back(decision)
+        self.store.give_back(decision)
         self._call(decision)
 
     def release(self, decision: Decision) -> None:
         """As the store's; whoever is next asks again."""
-        self._store.release(decision)
+        self.store.release(decision)
         self._call(decision)
 
     def learn(self, scope: Scope, code: HouseCode, lasts: int, now: Moment) -> None:
         """As the store's; whoever is next asks again, and is told of the hold."""
-        self._store.learn(scope, code, lasts, now)
+        self.store.learn(scope, code, lasts, now)
         for line in self._lines.values():
             line.turns[0].set()
 
     def answered(self, decision: Decision, now: Moment) -> None:
         """As the store's."""
-        self._store.answered(decision, now)
+        self.store.answered(decision, now)
 
     def gone(self, decision: Decision) -> None:
         """As the store's."""
-        self._store.gone(decision)
+        self.store.gone(decision)
 
     def drain(self) -> None:
         """Let nobody wait any longer, now or later: they get `Draining`."""
@@ -143,7 +144,7 @@ class Queue:
                 now = self._clock()
                 until = deadline
                 if line.turns[0] is turn:
-                    decision = await self._store.take(request.limits, request.keys, now, request.scope)
+                    decision = await self.store.take(request.limits, request.keys, now, request.scope)
                     line.free_at = decision.free_at
                     now = self._clock()
                     if request.waits_at(decision, now.steady) != number:
@@ -175,7 +176,7 @@ class Queue:
         """What one is told whose turn it is not: when the head of the line was told that there would be room."""
         free_at = self._lines[request.keys[number]].free_at
         now = self._clock()
-        standings = await self._store.look(request.limits, request.keys, now)
+        standings = await self.store.look(request.limits, request.keys, now)
         return Decision(request.limits, request.keys, now, standings, (), (number,), free_at, request.scope)
 
     def _call(self, decision: Decision) -> None:

@@ -17,6 +17,7 @@ from prometheus_client.process_collector import ProcessCollector
 from gateway.recent import Recent
 from normalizers import HouseCode, Problem, Source, Vendor
 
+from .limits import LimitMetrics, StoreMetrics
 from .table import TABLE
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
@@ -77,6 +78,7 @@ class Metrics:
         self.loop_lag = self.histogram("errgate_event_loop_lag_seconds")
         self.reload_successful = self.gauge("errgate_config_last_reload_successful")
         self.gauge("errgate_build_info").labels(version).set(1)
+        self.store = StoreMetrics(self)
         self.nobody = VendorMetrics(self, NO_VENDOR)
         self.nobody.prepare(None, own_credential=False, routes=())
 
@@ -137,6 +139,7 @@ class VendorMetrics:
             self._connection_states = [self._connections.labels(vendor, state) for state in ("busy", "idle", "free")]
             self.in_flight = self._in_flight.labels(vendor)
             self.queue = self._queue.labels(vendor)
+            self.limits = LimitMetrics(metrics, vendor)
             self.unmapped = self._unmapped.labels(vendor)
             self.unreadable = self._unreadable.labels(vendor)
 

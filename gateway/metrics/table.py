@@ -64,8 +64,28 @@ TABLE: tuple[Metric, ...] = (
         "errgate_vendor_queue_seconds",
         Histogram,
         ("vendor",),
-        "Waiting for a connection to the vendor.",
-        (*OVERHEAD, 5.0),
+        "Waiting for a limit, and for a connection to the vendor.",
+        (*OVERHEAD, 5.0, 30.0),
+    ),
+    Metric(
+        "errgate_limit_refused_total",
+        Counter,
+        ("vendor", "limit", "caller"),
+        "Requests refused by a limit; of several the one that is free last.",
+    ),
+    Metric(
+        "errgate_limit_remaining",
+        Gauge,
+        ("vendor", "limit"),
+        "What is left of a limit that all callers share; across gateways read max, never sum.",
+        together="livemax",
+    ),
+    Metric(
+        "errgate_limit_requests",
+        Gauge,
+        ("vendor", "limit"),
+        "What such a limit admits in its window, or at once; 0 once a reload has taken it away.",
+        together="livemax",
     ),
     Metric(
         "errgate_caller_requests_total",
@@ -74,10 +94,17 @@ TABLE: tuple[Metric, ...] = (
         "Requests by caller.",
     ),
     Metric(
+        "errgate_held_until_seconds",
+        Gauge,
+        ("vendor",),
+        "When the latest hold after a vendor's 429 ends, as Unix time; 0 where none is on.",
+        together="livemax",
+    ),
+    Metric(
         "errgate_retries_total",
         Counter,
         ("vendor", "result"),
-        "Requests sent again: answered or failed; refused: the budget had none left.",
+        "Requests sent again: answered or failed; refused: the budget, or a limit, had none left.",
     ),
     Metric(
         "errgate_breaker_open",
@@ -88,6 +115,16 @@ TABLE: tuple[Metric, ...] = (
     ),
     Metric("errgate_unmapped_codes_total", Counter, ("vendor",), "Vendor codes that are missing from the table."),
     Metric("errgate_unreadable_replies_total", Counter, ("vendor",), "Error replies whose body nobody can read."),
+    Metric(
+        "errgate_limit_store_up",
+        Gauge,
+        (),
+        "1 while the store of the limits answers, 0 while each gateway keeps its share alone.",
+        together="livemin",
+    ),
+    Metric(
+        "errgate_limit_store_errors_total", Counter, (), "How often the store of the limits did not answer in time."
+    ),
     Metric(
         "errgate_event_loop_lag_seconds",
         Histogram,

@@ -90,11 +90,13 @@ class Cycle(RequestResponseCycle):
     One request and its answer on the wire.
 
     Mutable state besides uvicorn's: `broken`, set when the request's body cannot be read on; `left`, how many bytes of
-    the answer are still to come (None: unknown).
+    the answer are still to come (None: unknown); `on_gone`, whom to tell that the caller hung up before its
+    body is read.
     """
 
     guard: Guard
     end: Callable[[], None]
+    on_gone: Callable[[], None] | None = None
     broken = False
     bare = False
     left: int | None = None
@@ -262,6 +264,8 @@ class Protocol(HttpToolsProtocol):
             # uvicorn tells the last request of the connection only; before it others may wait, and one runs (W-157).
             running.disconnected = True
             running.message_event.set()
+            if isinstance(running, Cycle) and running.on_gone is not None:
+                running.on_gone()
         self.pipeline.clear()
         super().connection_lost(exc)
 
@@ -374,6 +378,7 @@ class Protocol(HttpToolsProtocol):
         )
         cycle.guard = self.guard
         cycle.end = self._linger
+        scope["extensions"] = {"errgate": cycle}
         before, self.cycle = self.cycle, cycle
         if before is None or before.response_complete:
             self._start_asgi_task(cycle, self.app)

@@ -8,6 +8,7 @@ from .limits import LimitSettings
 from .models import Settings
 from .vendor_checks import Known, unknown_route
 
+SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}
 WINDOW_KEYS = ("per", "margin", "window", "zone")
 
 
@@ -57,6 +58,9 @@ def _one(path: KeyPath, limit: LimitSettings) -> Iterator[Fault]:
                 yield Fault((*path, key), "belongs to a window, and `in_flight` has none; take it away", about=counts)
     elif limit.per is None:
         yield Fault((*path, "per"), "is missing; write second, minute, hour or day", about=counts)
+    elif limit.window == "calendar" and limit.margin >= SECONDS[limit.per]:
+        text = "is as long as the window, or longer: two windows would be one; shorten it"
+        yield Fault((*path, "margin"), text, about=counts)
     if limit.zone is not None:
         yield from _zone((*path, "zone"), limit.zone)
         if limit.window != "calendar" and limit.in_flight is None:

@@ -8,6 +8,8 @@ from .places import Authority, Host, Token
 from .values import NUMBER, Duration, DurationOrZero, File, Flag, Many, Model, Network, Size, matching
 
 Port: TypeAlias = Annotated[int, Field(ge=0, le=65535), NUMBER]
+# Each worker has a place of its own in the memory that they share.
+Workers: TypeAlias = Annotated[int, Field(ge=1, le=256), NUMBER]
 AtLeastOne: TypeAlias = Annotated[int, Field(ge=1, le=1_000_000), NUMBER]
 # RFC 9209 writes the name as a structured-field token, RFC 9110 in `Via` as a token: what both take.
 ServerName: TypeAlias = Annotated[
@@ -75,7 +77,7 @@ class Server(Model):
     """Authorities (host or host:port) that are ours, another is answered 421; empty: any."""
     admin: Admin = Admin()
     """The admin port."""
-    workers: AtLeastOne = 1
+    workers: Workers = 1
     """Number of worker processes."""
     trusted_proxies: Many[Network] = ()
     """Networks (CIDRs) of proxies in front of the gateway whose X-Forwarded-For is believed."""

@@ -130,7 +130,7 @@ class VendorSettings(Model):
     """The largest request body for this vendor; null: the server's."""
     limits: Many[LimitSettings] = ()
     """Limits that the gateway keeps for this vendor."""
-    on_vendor_limit: Literal["hold", "ignore"] = "ignore"
+    on_vendor_limit: Literal["hold", "ignore"] = "hold"
     """Whether a vendor's 429 holds what shares its limit."""
     hold: Hold = Hold()
     """Bounds of a hold."""
