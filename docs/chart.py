@@ -128,6 +128,9 @@ KNOWN: Mapping[str, Schema] = {
 
 BY_DEFAULT: Mapping[type, Schema] = {dict: OBJECT, list: OBJECTS, bool: {"type": "boolean"}, int: COUNT, str: TEXT}
 
+# What a schema says to people; here it only has to find a typo.
+WORDS = frozenset({"title", "description", "default", "format", "writeOnly"})
+
 # Handed on to Kubernetes as they are.
 OPEN = frozenset(
     {
@@ -193,21 +196,23 @@ def settings_definitions() -> Schema:
 
 
 def translate(node: Any) -> Any:  # noqa: ANN401  (JSON)
-    """A node of the settings' schema in draft-07, where a number or flag may also be a reference."""
+    """A node of the settings' schema in draft-07, where a value may also be a reference."""
     if isinstance(node, list):
         return [translate(item) for item in node]
     if not isinstance(node, dict):
         return node
     if "$ref" in node:
         return {"$ref": node["$ref"].replace("#/$defs/", "#/definitions/")}
-    words = {"title", "description", "default", "format", "writeOnly"}
-    # `properties` maps names of keys, and a key may be called as one of these words.
-    plain = {
-        key: {name: translate(child) for name, child in value.items()} if key == "properties" else translate(value)
-        for key, value in node.items()
-        if key not in words
-    }
-    return {"anyOf": [plain, REFERENCE]} if plain.get("type") in {"integer", "number", "boolean"} else plain
+    plain = {key: _below(key, value) for key, value in node.items() if key not in WORDS}
+    narrow = plain.get("type") == "string" and {"pattern", "enum", "const"} & set(plain)
+    return {"anyOf": [plain, REFERENCE]} if narrow or plain.get("type") in {"integer", "number", "boolean"} else plain
+
+
+def _below(key: str, value: Any) -> Any:  # noqa: ANN401  (JSON)
+    if key == "properties":
+        # It maps names of keys, and a key may be called as one of the words that are left out.
+        return {name: translate(child) for name, child in value.items()}
+    return value if key == "propertyNames" else translate(value)
 
 
 # --- The table -------------------------------------------------------------------------------------------------------
