@@ -1,14 +1,13 @@
 """Every documented code of every vendor, as raw bytes through the real gateway, against the tables of the contract."""
 
-import csv
 import json
 from collections.abc import Iterator
 
 import pytest
 
+from tests.documented import GENERAL, HOUSE, HTTP, JOB, Documented
 from tests.e2e.harness.gateway import ThreadGateway, settings_text
-from tests.e2e.harness.house import HOUSE, check_members, check_problem
-from tests.e2e.harness.rows import DATA, Row, rows
+from tests.e2e.harness.house import check_members, check_problem
 from tests.e2e.harness.vendor import RogueVendor, json_reply, reply
 from tests.e2e.harness.vendors import FAILED_AT, POLL, SAID, SHAPES, both_ways, failed_job
 
@@ -27,8 +26,8 @@ def gateway(vendor: RogueVendor) -> Iterator[ThreadGateway]:
         yield gateway
 
 
-@pytest.mark.parametrize("row", rows("http"), ids=lambda row: row.id)
-def test_documented_code(gateway: ThreadGateway, vendor: RogueVendor, row: Row) -> None:
+@pytest.mark.parametrize("row", HTTP, ids=lambda row: row.id)
+def test_documented_code(gateway: ThreadGateway, vendor: RogueVendor, row: Documented) -> None:
     """A documented code becomes its house code, whatever its status, its shape and whose credential it was."""
     wrong = 400 if row.status >= 500 else 500
     for shape in SHAPES[row.vendor].values():
@@ -53,9 +52,9 @@ def test_documented_code(gateway: ThreadGateway, vendor: RogueVendor, row: Row) 
                     assert answer.header("www-authenticate") == CHALLENGE
 
 
-@pytest.mark.parametrize("row", rows("job"), ids=lambda row: row.id)
+@pytest.mark.parametrize("row", JOB, ids=lambda row: row.id)
 @pytest.mark.parametrize("own", [False, True], ids=["our-credential", "own-credential"])
-def test_documented_job_code(gateway: ThreadGateway, vendor: RogueVendor, row: Row, own: bool) -> None:
+def test_documented_job_code(gateway: ThreadGateway, vendor: RogueVendor, row: Documented, own: bool) -> None:
     """A documented job code is told beside the job, which keeps its status and every byte."""
     name = f"{row.vendor}_own" if own else row.vendor
     body = json.dumps(failed_job(row.vendor, row.code)).encode()
@@ -82,8 +81,8 @@ def test_documented_job_code(gateway: ThreadGateway, vendor: RogueVendor, row: R
     assert (error["status"], error["code"], error["request_id"]) == (200, row.code, "job-1")
 
 
-@pytest.mark.parametrize("row", [row for row in rows("job") if row.vendor == "apixo"], ids=lambda row: row.id)
-def test_job_code_of_an_immediate_error(gateway: ThreadGateway, vendor: RogueVendor, row: Row) -> None:
+@pytest.mark.parametrize("row", [row for row in JOB if row.vendor == "apixo"], ids=lambda row: row.id)
+def test_job_code_of_an_immediate_error(gateway: ThreadGateway, vendor: RogueVendor, row: Documented) -> None:
     """An APIXO fail code in an immediate error means what it means in a task (facts A3)."""
     for body in (
         {"code": 400, "message": SAID, "failCode": row.code},
@@ -98,11 +97,9 @@ def test_job_code_of_an_immediate_error(gateway: ThreadGateway, vendor: RogueVen
 
 def bare_statuses() -> Iterator[tuple[str, int, str, str]]:
     """A vendor and a status without a code, and what they become with our credential and with the caller's own."""
-    with (DATA / "status_fallback.csv").open(newline="") as file:
-        for line in csv.DictReader(file):
-            status = {"4xx": 444, "5xx": 555}.get(line["trigger"]) or int(line["trigger"])
-            vendor = "pixii" if line["vendor"] == "*" else line["vendor"]
-            yield vendor, status, line["house_code"], line["without_credential"] or line["house_code"]
+    for row in GENERAL:
+        status = {"4xx": 444, "5xx": 555}.get(row.trigger) or int(row.trigger)
+        yield "pixii" if row.vendor == "*" else row.vendor, status, row.house, row.own
 
 
 SPEECHLESS = {"empty": b"", "html": b"<html><body><h1>502 Bad Gateway</h1>nginx</body></html>"}

@@ -9,8 +9,8 @@ import sys
 import time
 from pathlib import Path
 
+from tests.documented import HOUSE
 from tests.e2e.harness.gateway import untraced
-from tests.e2e.harness.house import HOUSE
 from tests.e2e.harness.oracle import until
 from tests.e2e.harness.tools import tool
 

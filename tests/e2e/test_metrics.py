@@ -14,11 +14,10 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.documented import DOCUMENTED, HOUSE, HTTP
 from tests.e2e.harness.client import RawClient, request
 from tests.e2e.harness.gateway import ProcessGateway, ThreadGateway, free_port, settings_text
-from tests.e2e.harness.house import HOUSE
 from tests.e2e.harness.metrics import Scrape, labels_of, selector
-from tests.e2e.harness.rows import rows
 from tests.e2e.harness.tools import tool
 from tests.e2e.harness.vendor import RogueVendor, Wire, json_reply, reply
 from tests.e2e.harness.vendors import both_ways
@@ -74,7 +73,7 @@ def test_children_exist_before_their_first_count(first: Scrape) -> None:
     series = {tuple(sorted(key[1])): value for key, value in first.items() if key[0] == "errgate_errors_total"}
     expected = set()
     job_codes: dict[str, set[str]] = {}
-    for row in [*rows("http"), *rows("job")]:
+    for row in DOCUMENTED:
         for name, house in ((row.vendor, row.house), (f"{row.vendor}_own", row.own)):
             expected.add((name, house, row.code.upper(), "vendor", row.kind))
             if row.kind == "job":
@@ -186,7 +185,7 @@ def test_first_failure_of_each_code_is_seen(gateway: ThreadGateway, vendor: Rogu
     """The first failure of each code is seen by increase() > 0 between two real scrapes."""
     promtool = tool("promtool", "prometheus")
     before = gateway.scrape()
-    for row in rows("http"):
+    for row in HTTP:
         body = {
             "pixii": {"code": row.code},
             "pixee": {"error_code": row.code},
@@ -228,7 +227,7 @@ def test_first_failure_of_each_code_is_seen(gateway: ThreadGateway, vendor: Rogu
         [promtool, "test", "rules", "test.yaml"], cwd=tmp_path, capture_output=True, text=True, check=False
     )
 
-    codes = {(row.vendor, row.code.upper()) for row in rows("http")}
+    codes = {(row.vendor, row.code.upper()) for row in HTTP}
     assert {(labels_of(key)["vendor"], labels_of(key)["vendor_code"].upper()) for key in grown} == codes
     assert done.returncode == 0, done.stdout + done.stderr
 

@@ -185,7 +185,7 @@ def test_connect_never_tunnels(gateway: ThreadGateway, vendor: RogueVendor) -> N
 
 
 def test_fields_to_the_vendor(gateway: ThreadGateway, vendor: RogueVendor) -> None:
-    """The vendor sees the caller's own fields, our Host and Via, and nothing of the way here (W-022 to W-031)."""
+    """The vendor sees the caller's own fields, our Host and Via, and nothing of the way here (W-022, W-025, W-031)."""
     sent: Headers = [
         ("X-First", "1"),
         ("User-Agent", "explicit UA"),
@@ -432,39 +432,64 @@ def test_body_and_its_framing(
     assert b"evil" not in vendor.wires[-1].stream.received
 
 
-FRAMINGS: dict[str, tuple[bytes, int]] = {
-    "transfer-1.0": (b"POST /pixii/x HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
-    "coded-transfer": (
-        b"POST /pixii/x HTTP/1.1\r\nHost: gateway\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
-        501,
-    ),
-    "long-length": (
-        b"POST /pixii/x HTTP/1.1\r\nHost: gateway\r\nContent-Length: " + b"0" * 4400 + b"5\r\n\r\nhello",
-        400,
-    ),
-    "nominated-host": (b"GET /pixii/x HTTP/1.1\r\nHost: gateway\r\nConnection: host\r\n\r\n", 400),
-    "nominated-key": (b"GET /pixii/x HTTP/1.1\r\nHost: gateway\r\nConnection: authorization\r\n\r\n", 400),
-    "upgrade-with-body": (
-        b"POST /pixii/x HTTP/1.1\r\nHost: gateway\r\nConnection: Upgrade\r\nUpgrade: x\r\nContent-Length: 2\r\n\r\nok",
-        400,
-    ),
-    "get-with-body": (b"GET /pixii/x HTTP/1.1\r\nHost: gateway\r\nContent-Length: 2\r\n\r\nok", 400),
-}
-
-
-@pytest.mark.parametrize(("data", "status"), FRAMINGS.values(), ids=FRAMINGS)
-def test_framing_that_could_be_read_two_ways(
-    gateway: ThreadGateway, vendor: RogueVendor, data: bytes, status: int
-) -> None:
-    """Doubtful framing is refused and the connection closes; nothing is sent on (W-024, W-038, W-043, W-044, W-067)."""
+def refused(gateway: ThreadGateway, vendor: RogueVendor, data: bytes, code: str) -> None:
+    """These bytes are refused with that code, the connection closes, and nothing is sent on."""
     gateway.asked += 1
     with gateway.connect() as client:
         client.send(data)
         answer = client.read()
         assert client.closed()
 
-    check_problem(answer, "not_implemented" if status == 501 else "invalid_request", source="gateway")
+    check_problem(answer, code, source="gateway")
     assert vendor.requests == []
+
+
+FRAMINGS = {
+    "transfer-1.0": (
+        b"POST /pixii/x HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        "invalid_request",
+    ),
+    "coded-transfer": (
+        b"POST /pixii/x HTTP/1.1\r\nHost: gateway\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+        "not_implemented",
+    ),
+    "long-length": (
+        b"POST /pixii/x HTTP/1.1\r\nHost: gateway\r\nContent-Length: " + b"0" * 4400 + b"5\r\n\r\nhello",
+        "invalid_request",
+    ),
+}
+
+
+@pytest.mark.parametrize(("data", "code"), FRAMINGS.values(), ids=FRAMINGS)
+def test_framing_that_could_be_read_two_ways(
+    gateway: ThreadGateway, vendor: RogueVendor, data: bytes, code: str
+) -> None:
+    """Doubtful framing is refused and the connection closes; nothing is sent on (W-043, W-044)."""
+    refused(gateway, vendor, data, code)
+
+
+@pytest.mark.parametrize("field", ["host", "authorization"])
+def test_nomination_of_what_everybody_reads(gateway: ThreadGateway, vendor: RogueVendor, field: str) -> None:
+    """A field that every recipient reads cannot be nominated away (W-024)."""
+    refused(
+        gateway,
+        vendor,
+        f"GET /pixii/x HTTP/1.1\r\nHost: gateway\r\nConnection: {field}\r\n\r\n".encode(),
+        "invalid_request",
+    )
+
+
+@pytest.mark.parametrize("start", ["GET", "POST"])
+def test_content_where_none_is_read(gateway: ThreadGateway, vendor: RogueVendor, start: str) -> None:
+    """A GET with content, and content that would follow an upgrade, are refused (W-038, W-067)."""
+    upgrade = "Connection: Upgrade\r\nUpgrade: x\r\n" if start == "POST" else ""
+
+    refused(
+        gateway,
+        vendor,
+        f"{start} /pixii/x HTTP/1.1\r\nHost: gateway\r\n{upgrade}Content-Length: 2\r\n\r\nok".encode(),
+        "invalid_request",
+    )
 
 
 @pytest.mark.parametrize("headers", [[("Upgrade", "websocket"), ("Connection", "Upgrade")], [("Upgrade", "h2c")]])

@@ -6,7 +6,6 @@ The sandbox was written from the documents, the normalizers from the tables, and
 """
 
 import asyncio
-import csv
 import json
 import threading
 from collections.abc import Iterator
@@ -17,9 +16,9 @@ import uvloop
 from gateway import server as serving
 from gateway.sandbox import BASE_PATHS, CREDENTIALS, ERRORS, EXAMPLES, FAULTS, JOB_EXAMPLES, create_sandbox
 from gateway.sandbox.catalogue import DocumentedError
+from tests.documented import DOCUMENTED, GENERAL, HOUSE
 from tests.e2e.harness.gateway import ThreadGateway, settings_text
-from tests.e2e.harness.house import HOUSE, check_members, check_problem
-from tests.e2e.harness.rows import DATA, rows
+from tests.e2e.harness.house import check_members, check_problem
 from tests.e2e.harness.wire import Response
 
 # What a job that fails by its state alone becomes: contract 7 and facts D3 to D6.
@@ -66,13 +65,12 @@ def expected_of(vendor: str, error: DocumentedError) -> str:
     if error.kind == "status":
         return "content_rejected" if error.shape == CONTENT else of_status(vendor, int(error.code))
     code = error.code.partition(".")[0].upper()
-    return next(row.house for row in [*rows("http"), *rows("job")] if (row.vendor, row.code.upper()) == (vendor, code))
+    return next(row.house for row in DOCUMENTED if (row.vendor, row.code.upper()) == (vendor, code))
 
 
 def of_status(vendor: str, status: int) -> str:
     """The house code of a bare status."""
-    with (DATA / "status_fallback.csv").open(newline="") as file:
-        found = {(line["vendor"], line["trigger"]): line["house_code"] for line in csv.DictReader(file)}
+    found = {(row.vendor, row.trigger): row.house for row in GENERAL}
     return found.get((vendor, str(status))) or found["*", str(status)]
 
 
@@ -130,7 +128,7 @@ def test_every_row_is_walked() -> None:
     """The sandbox knows every documented code of the tables, so that each row is held against it."""
     walked = {(vendor, error.code.upper()) for vendor, errors in ERRORS.items() for error in errors}
 
-    assert {(row.vendor, row.code.upper()) for row in [*rows("http"), *rows("job")]} - walked == set()
+    assert {(row.vendor, row.code.upper()) for row in DOCUMENTED} - walked == set()
 
 
 @pytest.mark.parametrize("fault", [fault for fault in FAULTS if fault not in {"slow", "drip"}])

@@ -2,67 +2,30 @@
 
 import socket
 import ssl
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.certificates import CERTIFICATES, make_certificates, server_context
 from tests.e2e.harness.client import request
 from tests.e2e.harness.gateway import ThreadGateway, settings_text
 from tests.e2e.harness.house import check_problem
-from tests.e2e.harness.tools import tool
 from tests.e2e.harness.vendor import RogueVendor
 from tests.e2e.harness.wire import STATUS_LINE, Response, Stream, response_framing
-
-# Each certificate: the names it is for, when it begins and ends, and who signs it.
-CERTIFICATES = {
-    "good": ("DNS:vendor.example,IP:127.0.0.1", "20200101000000Z", "20990101000000Z", "ca"),
-    "expired": ("IP:127.0.0.1", "20200101000000Z", "20200201000000Z", "ca"),
-    "other-name": ("DNS:other.example", "20200101000000Z", "20990101000000Z", "ca"),
-    "unknown-ca": ("IP:127.0.0.1", "20200101000000Z", "20990101000000Z", "stranger"),
-}
-
-
-def openssl(folder: Path, *arguments: str) -> None:
-    """Run openssl in that folder."""
-    subprocess.run([tool("openssl", "openssl"), *arguments], cwd=folder, check=True, capture_output=True)
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two authorities and a certificate of each kind."""
-    folder = tmp_path_factory.mktemp("tls")
-    curve = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
-    for authority in ("ca", "stranger"):
-        openssl(folder, "req", "-x509", *curve, "-subj", f"/CN={authority}", "-days", "30",
-                "-keyout", f"{authority}.key", "-out", f"{authority}.pem")  # fmt: skip
-        (folder / f"{authority}.cnf").write_text(
-            f"[ca]\ndefault_ca=d\n[d]\ndatabase={authority}.txt\nnew_certs_dir=.\nrand_serial=yes\npolicy=p\n"
-            "default_md=sha256\ncopy_extensions=copy\nunique_subject=no\n[p]\ncommonName=supplied\n"
-        )
-        (folder / f"{authority}.txt").touch()
-    for name, (names, begins, ends, authority) in CERTIFICATES.items():
-        openssl(folder, "req", *curve, "-subj", f"/CN={name}", "-addext", f"subjectAltName={names}", "-keyout",
-                f"{name}.key", "-out", f"{name}.csr")  # fmt: skip
-        openssl(folder, "ca", "-batch", "-config", f"{authority}.cnf", "-cert", f"{authority}.pem", "-keyfile",
-                f"{authority}.key", "-startdate", begins, "-enddate", ends, "-in", f"{name}.csr", "-out", f"{name}.pem",
-                "-notext")  # fmt: skip
-    return folder
-
-
-def context(folder: Path, name: str) -> ssl.SSLContext:
-    """The server side of TLS with that certificate."""
-    made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    made.load_cert_chain(folder / f"{name}.pem", folder / f"{name}.key")
-    return made
+    return make_certificates(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture(scope="module")
 def vendors(folder: Path) -> Iterator[dict[str, RogueVendor]]:
     """A vendor for each certificate."""
-    made = {name: RogueVendor(context(folder, name)) for name in CERTIFICATES}
-    made["client"] = RogueVendor(context(folder, "good"))
+    made = {name: RogueVendor(server_context(folder, name)) for name in CERTIFICATES}
+    made["client"] = RogueVendor(server_context(folder, "good"))
     asking = made["client"].context
     assert asking is not None
     asking.verify_mode = ssl.CERT_REQUIRED

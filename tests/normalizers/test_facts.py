@@ -27,7 +27,7 @@ from normalizers import (
     inspect_job,
     normalize,
 )
-from tests.normalizers.tables import DATA
+from tests.documented import DATA
 
 OVERRULED = {
     "D2-14": "codes are compared lower-cased, not upper-cased; the table's own spelling becomes the label",

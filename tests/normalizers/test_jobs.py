@@ -22,7 +22,7 @@ from normalizers import (
     inspect_job,
 )
 from normalizers._reply import at
-from tests.normalizers.tables import DOCUMENTED, Documented
+from tests.documented import DOCUMENTED, Documented
 
 ROUTES = {(vendor.name, route.name): route for vendor in VENDORS.values() for route in vendor.routes}
 

@@ -25,7 +25,7 @@ from normalizers import (
     find,
     normalize,
 )
-from tests.normalizers.tables import DOCUMENTED, Documented
+from tests.documented import DOCUMENTED, Documented
 
 ACME = Vendor(
     "acme",

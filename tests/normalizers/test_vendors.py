@@ -12,7 +12,7 @@ import pytest
 
 import normalizers
 from normalizers import GENERIC, STATUSES, VENDORS, Asked, HouseCode, Reply, Row, Vendor, normalize, plugins
-from tests.normalizers.tables import DOCUMENTED, GENERAL, Documented, General, document
+from tests.documented import DOCUMENTED, GENERAL, Documented, General, document
 
 CASES = [
     pytest.param(path.stem, case, id=f"{path.stem}-{case['says']}")

@@ -1,62 +1,11 @@
-"""What every envelope must be, written down a second time from the contract: never from the code that makes it."""
+"""What every envelope must be, by the contract and by tests/documented.py: never by the code that makes it."""
 
 import json
 import re
-from dataclasses import dataclass
 from typing import Any
 
+from tests.documented import HOUSE
 from tests.e2e.harness.wire import Response
-
-
-@dataclass(frozen=True, slots=True)
-class House:
-    """A row of contract section 6."""
-
-    status: int
-    fault: str
-    retryable: bool
-
-
-HOUSE = {
-    code: House(int(status), fault, retry == "yes")
-    for code, status, fault, retry in (
-        line.split()
-        for line in """
-        invalid_request 400 caller no
-        unauthenticated 401 caller no
-        insufficient_credits 402 operator no
-        permission_denied 403 caller no
-        not_found 404 caller no
-        conflict 409 caller no
-        cancelled 409 caller no
-        payload_too_large 413 caller no
-        content_rejected 422 caller no
-        unprocessable_input 422 caller no
-        rate_limited 429 caller yes
-        capacity_exhausted 429 operator yes
-        vendor_rate_limited 429 operator yes
-        quota_exhausted 429 operator no
-        internal_error 500 operator no
-        work_failed 502 vendor yes
-        vendor_account_error 502 operator no
-        vendor_access_denied 502 operator no
-        vendor_failed 502 vendor yes
-        vendor_unreachable 502 vendor yes
-        overloaded 503 operator yes
-        vendor_unavailable 503 vendor yes
-        vendor_timeout 504 vendor yes
-        method_not_allowed 405 caller no
-        request_timeout 408 caller yes
-        precondition_failed 412 caller no
-        uri_too_long 414 caller no
-        unsupported_media_type 415 caller no
-        range_not_satisfiable 416 caller no
-        misdirected_request 421 caller no
-        header_fields_too_large 431 caller no
-        not_implemented 501 caller no
-        """.strip().splitlines()
-    )
-}
 
 ALWAYS = ("type", "title", "status", "detail", "instance", "code", "source", "fault", "retryable", "request_id")
 SOMETIMES = {"retry_after", "vendor", "vendor_error", "errors", "limit", "job_pointer"}

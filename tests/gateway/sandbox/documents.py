@@ -1,6 +1,5 @@
-"""The vendors' documents and the tables of codes, read anew: nothing here knows the sandbox."""
+"""The vendors' documents, read anew: nothing here knows the sandbox."""
 
-import csv
 import re
 from pathlib import Path
 from typing import NamedTuple
@@ -61,24 +60,3 @@ def pikzels_older() -> list[Documented]:
     glued = re.compile(r"(\d{3})([A-Z_]+?)(?:API|FAL|[A-Z][a-z]+)\b")
     found = (glued.match(line) for line in _lines("pikzels-errors-older.txt"))
     return [Documented(row[2], int(row[1])) for row in found if row]
-
-
-class Coded(NamedTuple):
-    """One row of `codes.csv` or `codes_extra.csv`, as far as the sandbox is concerned."""
-
-    vendor: str
-    source: str
-    code: str
-    kind: str
-    status: int | None
-
-
-def tables() -> list[Coded]:
-    """Every row of both tables."""
-    rows = []
-    for name, column in (("codes.csv", "doc"), ("codes_extra.csv", "source")):
-        with (DATA / name).open(newline="", encoding="utf-8") as file:
-            for row in csv.DictReader(file):
-                status = int(row["http"]) if row["http"].isdigit() else None
-                rows.append(Coded(row["vendor"], row[column], row["code"], row["kind"], status))
-    return rows

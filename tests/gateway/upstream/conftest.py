@@ -2,7 +2,6 @@
 
 import asyncio
 import ssl
-import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -13,18 +12,11 @@ import uvloop
 from gateway.upstream import Upstream
 from gateway.upstream.http1 import Http1Upstream
 from gateway.upstream.httpx import HttpxUpstream
+from tests.certificates import make_certificates, server_context
 from tests.gateway.upstream.scripted import Script, Vendor
 
 # Every engine keeps the same contract; a new one is added here.
 ENGINES: dict[str, Callable[..., Upstream]] = {"httpx": HttpxUpstream, "http1": Http1Upstream}
-
-# Each certificate: the names it is for, when it begins and ends, and who signs it.
-CERTIFICATES = {
-    "good": ("DNS:vendor.example,IP:127.0.0.1", "20200101000000Z", "20990101000000Z", "ca"),
-    "expired": ("DNS:vendor.example,IP:127.0.0.1", "20200101000000Z", "20200201000000Z", "ca"),
-    "other-name": ("DNS:other.example", "20200101000000Z", "20990101000000Z", "ca"),
-    "unknown-ca": ("DNS:vendor.example,IP:127.0.0.1", "20200101000000Z", "20990101000000Z", "stranger"),
-}
 
 Making = Callable[..., Upstream]
 Serving = Callable[..., Awaitable[Vendor]]
@@ -77,31 +69,10 @@ async def serve() -> AsyncIterator[Serving]:
     await asyncio.sleep(0.01)
 
 
-def openssl(folder: Path, *arguments: str) -> None:
-    """Run openssl in that folder."""
-    subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
-
-
 @pytest.fixture(scope="session")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two authorities and a certificate of each kind."""
-    folder = tmp_path_factory.mktemp("tls")
-    curve = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
-    for authority in ("ca", "stranger"):
-        openssl(folder, "req", "-x509", *curve, "-subj", f"/CN={authority}", "-days", "30",
-                "-keyout", f"{authority}.key", "-out", f"{authority}.pem")  # fmt: skip
-        (folder / f"{authority}.cnf").write_text(
-            f"[ca]\ndefault_ca=d\n[d]\ndatabase={authority}.txt\nnew_certs_dir=.\nrand_serial=yes\npolicy=p\n"
-            "default_md=sha256\ncopy_extensions=copy\nunique_subject=no\n[p]\ncommonName=supplied\n"
-        )
-        (folder / f"{authority}.txt").touch()
-    for name, (names, begins, ends, authority) in CERTIFICATES.items():
-        openssl(folder, "req", *curve, "-subj", f"/CN={name}", "-addext", f"subjectAltName={names}", "-keyout",
-                f"{name}.key", "-out", f"{name}.csr")  # fmt: skip
-        openssl(folder, "ca", "-batch", "-config", f"{authority}.cnf", "-cert", f"{authority}.pem", "-keyfile",
-                f"{authority}.key", "-startdate", begins, "-enddate", ends, "-in", f"{name}.csr", "-out", f"{name}.pem",
-                "-notext")  # fmt: skip
-    return folder
+    return make_certificates(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture
@@ -109,8 +80,7 @@ def server_tls(certificates: Path) -> Callable[..., ssl.SSLContext]:
     """The server side of TLS with the certificate of that name; it offers these protocols."""
 
     def make(name: str = "good", *protocols: str) -> ssl.SSLContext:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(certificates / f"{name}.pem", certificates / f"{name}.key")
+        context = server_context(certificates, name)
         context.set_alpn_protocols(list(protocols))
         return context
 
