@@ -152,7 +152,8 @@ class Call:
     # A path, a query and a credential are no text for a log (W-151).
     target: bytes = field(repr=False)
     headers: list[Header] = field(repr=False)
-    body: AsyncIterable[bytes] | None = field(repr=False)
+    # Absent, all here, or still coming; its framing is in the headers.
+    body: AsyncIterable[bytes] | bytes | None = field(repr=False)
     timeouts: Timeouts
     # Called when a connection is there, just before `sent_at`: what it raises goes through, and nothing is sent.
     ready: Callable[[], None] | None = field(default=None, repr=False)
@@ -183,6 +184,10 @@ class Exchange(Protocol):
     @property
     def headers(self) -> list[Header]:
         """The vendor's fields as they came, in order; names in the vendor's own case."""
+
+    @property
+    def whole(self) -> bytes | None:
+        """The whole body, where it came with the head: nothing needs to be awaited; None where that is not known."""
 
     def chunks(self) -> AsyncIterator[bytes]:
         """The body without its transfer coding, as it arrives, no chunk empty. Raises `Cut`, or what the upload did."""

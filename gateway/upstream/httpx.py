@@ -403,10 +403,11 @@ class Pool(httpcore2.AsyncConnectionPool):
 class HttpxExchange:
     """A reply of httpcore2 whose body is still coming."""
 
-    __slots__ = ("_response", "headers", "status")
+    __slots__ = ("_response", "headers", "status", "whole")
 
     def __init__(self, response: httpcore2.Response) -> None:
         self._response = response
+        self.whole: bytes | None = None
         self.status = response.status
         self.headers = response.headers
 

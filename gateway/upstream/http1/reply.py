@@ -8,6 +8,7 @@ anything else is no reply.
 """
 
 import re
+from collections.abc import Iterable
 
 import httptools
 
@@ -24,6 +25,8 @@ BARE_LF = re.compile(rb"(?<!\r)\n")
 # RFC 9110 section 5.5: what no value may hold. The first three could end a line, and are never repaired.
 LINE_BREAKERS = re.compile(rb"[\r\n\0]")
 CONTROL = re.compile(rb"[\x01-\x08\x0b\x0c\x0e-\x1f\x7f]")
+
+FOLDED_FRAMING = re.compile(rb"(?i)\n(?:content-length|transfer-encoding|connection)[^\n]*\n[ \t]")
 
 FRAMING = frozenset({b"content-length", b"transfer-encoding", b"connection"})
 # Whether a name can be one of those shows in its length.
@@ -165,14 +168,17 @@ def repair(head: bytes) -> bytes | None:
     """
     A head that can be read in one way only, once its faults are taken out; None for any other.
 
-    A length beside `chunked` goes (RFC 9112 section 6.3), equal lengths become one (RFC 9110 section 8.6), a field with
-    a control character goes (W-052) unless the framing or the connection depends on it.
+    A folded line becomes one with a space (RFC 9112 section 5.2), a length beside `chunked` goes (section 6.3), equal
+    lengths become one (RFC 9110 section 8.6), a field with a control character goes (W-052); but for the framing and
+    the connection, on which too much depends to guess.
     """
+    if FOLDED_FRAMING.search(head):
+        return None
     start, *lines = head[: -len(END)].split(b"\r\n")
     kept: list[bytes] = []
     lengths: set[bytes] = set()
     chunked = False
-    for line in lines:
+    for line in _unfolded(lines):
         name, _, value = line.partition(b":")
         key = name.lower()
         if LINE_BREAKERS.search(line):
@@ -190,3 +196,14 @@ def repair(head: bytes) -> bytes | None:
     if not chunked:
         kept.extend(b"Content-Length: " + length for length in lengths)
     return b"\r\n".join([start, *kept]) + END
+
+
+def _unfolded(lines: Iterable[bytes]) -> list[bytes]:
+    """The lines, each with those that were folded under it."""
+    whole: list[bytes] = []
+    for line in lines:
+        if whole and line[:1] in {b" ", b"\t"}:
+            whole[-1] += b" " + line.strip(b" \t")
+        else:
+            whole.append(line)
+    return whole
