@@ -59,16 +59,17 @@ ANYONE = Caller("none")
 class Callers:
     """Everybody whom the settings know."""
 
-    __slots__ = ("_callers", "_digests", "required")
+    __slots__ = ("_known", "required")
 
     def __init__(self, callers: Mapping[str, CallerSettings] | Literal["open"] | None) -> None:
         known = callers if isinstance(callers, Mapping) else {}
         # Without callers, or with `open`, no key is looked at.
         self.required = isinstance(callers, Mapping)
-        self._callers = tuple(
-            Caller(name, _routes(settings.vendors)) for name, settings in known.items() for _ in settings.key_sha256
+        self._known = tuple(
+            (Caller(name, _routes(settings.vendors)), bytes.fromhex(digest))
+            for name, settings in known.items()
+            for digest in settings.key_sha256
         )
-        self._digests = tuple(bytes.fromhex(digest) for settings in known.values() for digest in settings.key_sha256)
 
     def identify(self, headers: Iterable[Header], *, passthrough: bool = False) -> Caller:
         """
@@ -85,7 +86,7 @@ class Callers:
             raise NoKey(message)
         presented = sha256(key).digest()
         found: Caller | None = None
-        for caller, digest in zip(self._callers, self._digests, strict=True):
+        for caller, digest in self._known:
             if compare_digest(digest, presented):
                 found = caller
         if found is None:
@@ -102,12 +103,9 @@ def _routes(vendors: Mapping[str, Routes] | None) -> Mapping[str, frozenset[str]
 
 def read_key(headers: Iterable[Header], *, passthrough: bool = False) -> bytes | None:
     """The caller's key: `Errgate-Key`, else `Authorization: Bearer`, else `X-Api-Key`. Raises `BadHeaders`."""
-    found: dict[bytes, list[bytes]] = {}
-    for name, value in headers:
-        if name in _KEY_HEADERS:
-            found.setdefault(name, []).append(value)
+    carrying = [header for header in headers if header[0] in _CARRIERS]
     for name in _KEY_HEADERS[:1] if passthrough else _KEY_HEADERS:
-        values = found.get(name)
+        values = [value for given, value in carrying if given == name]
         if not values:
             continue
         if len(values) > 1:
@@ -124,3 +122,4 @@ def read_key(headers: Iterable[Header], *, passthrough: bool = False) -> bytes |
 
 # In the order in which they count.
 _KEY_HEADERS = (b"errgate-key", b"authorization", b"x-api-key")
+_CARRIERS = frozenset(_KEY_HEADERS)

@@ -2,7 +2,6 @@
 
 import os
 import re
-import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -14,6 +13,10 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{8,128}")
 _VENDOR_REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
 # W3C Trace Context, section 3.2.2. A later version may add fields after another dash.
 _TRACEPARENT = re.compile(rb"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
+
+# The version's four bits and the variant's two.
+_UUID_VERSION_4 = 0x4 << 76 | 0b10 << 62
+_UUID_RANDOM = (1 << 128) - 1 ^ (0xF << 76 | 0b11 << 62)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,10 @@ def request_id(headers: Iterable[Header]) -> str:
 
 def instance() -> str:
     """A fresh name for one problem (W-008)."""
-    return f"urn:uuid:{uuid.uuid4()}"
+    # RFC 9562 section 5.4, as uuid.uuid4 does it, without the object.
+    random = int.from_bytes(os.urandom(16), "big") & _UUID_RANDOM | _UUID_VERSION_4
+    text = f"{random:032x}"
+    return f"urn:uuid:{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 def vendor_request_id(value: bytes | str | None) -> bytes | None:
@@ -48,7 +54,10 @@ def vendor_request_id(value: bytes | str | None) -> bytes | None:
 def trace(headers: Iterable[Header]) -> Trace | None:
     """The caller's `traceparent`, or None where it is missing, repeated or malformed (W-136)."""
     values = [value for name, value in headers if name == b"traceparent"]
-    if len(values) != 1 or not (match := _TRACEPARENT.fullmatch(values[0])):
+    if len(values) != 1:
+        return None
+    match = _TRACEPARENT.fullmatch(values[0])
+    if match is None:
         return None
     version, trace_id, parent_id, flags, more = match.groups()
     # Version ff is forbidden, version 00 has exactly these four fields, and ids of zeros mean nothing.

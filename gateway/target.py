@@ -6,7 +6,7 @@ a path that another server could read as a different path is refused here and ne
 """
 
 import re
-from dataclasses import dataclass, field
+from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from .bad_input import BadTarget, UriTooLong
@@ -34,8 +34,7 @@ _UNESCAPED = {b"%%%02X" % byte: bytes((byte,)) for byte in _UNRESERVED}
 _ESCAPE = re.compile(rb"%[0-9A-Fa-f]{2}")
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(NamedTuple):
     """
     Where a request wants to go.
 
@@ -45,8 +44,11 @@ class Target:
     """
 
     vendor: str
-    rest: bytes = field(repr=False)
-    query: bytes = field(repr=False)
+    rest: bytes
+    query: bytes
+
+    def __repr__(self) -> str:
+        return f"Target(vendor={self.vendor!r})"
 
 
 def read(raw_path: bytes, query: bytes) -> Target:

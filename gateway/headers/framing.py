@@ -7,6 +7,7 @@ The parser below has checked most of this; it is checked again here, so that eit
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Literal
 
 from gateway.bad_input import BadHeaders, HeadTooLarge, NotSpoken
@@ -73,9 +74,9 @@ def read_framing(http_version: str, headers: Sequence[Header]) -> Framing:
         message = "The gateway speaks HTTP/1.1 and HTTP/1.0."
         raise NotSpoken(message, close=True)
     found: dict[bytes, list[bytes]] = {}
-    size = 0
+    size = 4 * len(headers)
     for name, value in headers:
-        size += len(name) + len(value) + 4
+        size += len(name) + len(value)
         if name in _SINGLE_OUT:
             found.setdefault(name, []).append(value)
         elif len(name) > NAME_LIMIT_BYTES:
@@ -85,6 +86,9 @@ def read_framing(http_version: str, headers: Sequence[Header]) -> Framing:
         raise HeadTooLarge(message, close=True)
 
     _check_host(found.get(b"host", ()), required=http_version == "1.1")
+    if len(found) == 1 and b"host" in found:
+        # As nearly every GET is.
+        return BARE
     framing = _read_content(http_version, found.get(b"content-length", ()), found.get(b"transfer-encoding", ()))
     if b"upgrade" in found and framing.has_content:
         # An upgrading parser stops reading messages here, and the body would be read as something else (W-038).
@@ -116,10 +120,23 @@ def refuse_content(method: str, framing: Framing, *, get_body: bool = False) -> 
 def _check_host(hosts: Sequence[bytes], *, required: bool) -> None:
     if not hosts and not required:
         return
-    match = _HOST.fullmatch(hosts[0]) if len(hosts) == 1 else None
-    if match is None or int(match[1] or 0) > _PORT_LIMIT:
+    if len(hosts) != 1 or not _is_host(hosts[0]):
         message = "The request needs exactly one valid Host."
         raise BadHeaders(message, close=True)
+
+
+def _is_host(host: bytes) -> bool:
+    return _is_short_host(host) if len(host) <= _SHORT_HOST_BYTES else _is_any_host(host)
+
+
+def _is_any_host(host: bytes) -> bool:
+    match = _HOST.fullmatch(host)
+    return match is not None and int(match[1] or 0) <= _PORT_LIMIT
+
+
+# Callers say the same few ones again and again.
+_SHORT_HOST_BYTES = 128
+_is_short_host = lru_cache(maxsize=256)(_is_any_host)
 
 
 def _read_content(http_version: str, lengths: Sequence[bytes], codings: Sequence[bytes]) -> Framing:

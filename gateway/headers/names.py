@@ -4,7 +4,7 @@ The lists of names, and what both directions do with them: sift a head, read `Co
 Names are lower-case bytes, as ASGI has them.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum, auto
 
 Header = tuple[bytes, bytes]
@@ -89,36 +89,60 @@ class Fate(Enum):
     NOTE = auto()
 
 
-def sift(
-    headers: Iterable[Header], fates: Mapping[bytes, Fate], judge: Callable[[bytes], bool]
-) -> tuple[list[Header], dict[bytes, list[bytes]]]:
-    """
-    One pass over a head: the fields that pass, in their order, and the values noted, by name.
-
-    `judge` says whether a name that the table does not hold passes.
-    """
-    passing: list[Header] = []
-    noted: dict[bytes, list[bytes]] = {}
-    for given, value in headers:
-        name = given.lower()
-        fate = fates.get(name)
-        if fate is _PASS or (fate is None and judge(name)):
-            passing.append((name, value))
-        elif fate is _NOTE:
-            noted.setdefault(name, []).append(value)
-    return passing, noted
-
-
 # An attribute of an Enum costs more than the rest of the pass.
 _PASS, _NOTE = Fate.PASS, Fate.NOTE
 
+# So many names in any spelling are remembered for each vendor and direction, none of them longer than this: who sends
+# ever new ones pays for them, and memory does not grow.
+LEARNED_LIMIT = 256
+LEARNED_LIMIT_BYTES = 64
 
-def nominated(lines: Iterable[bytes]) -> frozenset[bytes]:
+
+class Fates(dict[bytes, tuple[Fate, bytes]]):
+    """
+    What becomes of a field, by its name as it came; with the name in lower case.
+
+    Mutable state: the names that have come so far, within bounds. A name that the table does not hold passes if `judge`
+    says so.
+    """
+
+    __slots__ = ("_judge", "_table")
+
+    def __init__(self, table: Mapping[bytes, Fate], judge: Callable[[bytes], bool]) -> None:
+        super().__init__({name: (fate, name) for name, fate in table.items()})
+        self._table = table
+        self._judge = judge
+
+    def __missing__(self, given: bytes) -> tuple[Fate, bytes]:
+        name = given.lower()
+        fate = self._table.get(name) or (Fate.PASS if self._judge(name) else Fate.DROP)
+        if len(self) < len(self._table) + LEARNED_LIMIT and len(given) <= LEARNED_LIMIT_BYTES:
+            self[given] = (fate, name)
+        return fate, name
+
+
+def sift(headers: Iterable[Header], fates: Fates) -> tuple[list[Header], dict[bytes, list[bytes]]]:
+    """One pass over a head: the fields that pass, in their order, and the values noted, by name."""
+    passing: list[Header] = []
+    noted: dict[bytes, list[bytes]] = {}
+    for given, value in headers:
+        fate, name = fates[given]
+        if fate is _PASS:
+            passing.append((name, value))
+        elif fate is _NOTE:
+            if name in noted:
+                noted[name].append(value)
+            else:
+                noted[name] = [value]
+    return passing, noted
+
+
+def nominated(lines: Sequence[bytes]) -> frozenset[bytes]:
     """The fields that every `Connection` line together names as its own (W-022)."""
-    names = {
-        option.strip(b" \t").lower() for line in lines if line not in _PLAIN_CONNECTION for option in line.split(b",")
-    }
-    return frozenset(names - {b"", b"close", b"keep-alive"}) if names else NOTHING
+    if _PLAIN_CONNECTION.issuperset(lines):
+        return NOTHING
+    names = {option.strip(b" \t").lower() for line in lines for option in line.split(b",")}
+    return frozenset(names - {b"", b"close", b"keep-alive"})
 
 
 def elements(value: bytes) -> list[bytes]:

@@ -6,10 +6,11 @@ Little stays: the body it described is gone, and only what carries the error's m
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 from gateway.identity import vendor_request_id
 
-from .names import NOTHING, Fate, Header, nominated, sift, without_controls
+from .names import NOTHING, Fate, Fates, Header, nominated, sift, without_controls
 from .reply import one_date, vendor_id_in
 
 # Appendix C of wire.md: what a rewritten error keeps, always and by house code.
@@ -41,16 +42,23 @@ def to_problem(
     `request_id` is the vendor's as its body says it, used where no header does. What the envelope itself needs is
     added by whoever answers.
     """
-    wanted = _KEPT_ON_PROBLEM | _KEPT_BY_CODE.get(code, NOTHING) | (_CHALLENGE if own_credential else NOTHING)
-    id_names = [name.lower().encode("ascii") for name in request_id_headers]
-    noting = dict.fromkeys((b"connection", b"date", *id_names), Fate.NOTE)
-    kept, noted = sift(headers, noting, lambda name: name in wanted or name.startswith(_KEPT_PREFIXES))
+    id_names, fates = _rules(code, own_credential, tuple(request_id_headers))
+    kept, noted = sift(headers, fates)
     gone = nominated(noted.get(b"connection", ()))
     kept = without_controls([header for header in kept if header[0] not in gone])
     kept.append((b"date", one_date(noted.get(b"date", ()), date)))
     if vendor_id := vendor_id_in(id_names, noted) or vendor_request_id(request_id):
         kept.append((b"errgate-vendor-request-id", vendor_id))
     return kept
+
+
+@lru_cache(maxsize=128)
+def _rules(code: str, own_credential: bool, request_id_headers: tuple[str, ...]) -> tuple[list[bytes], Fates]:  # noqa: FBT001  (part of a key)
+    """Where the vendor says its request id, and what stays: the settings know a few of these, codes there are 32."""
+    wanted = _KEPT_ON_PROBLEM | _KEPT_BY_CODE.get(code, NOTHING) | (_CHALLENGE if own_credential else NOTHING)
+    id_names = [name.lower().encode("ascii") for name in request_id_headers]
+    noting = dict.fromkeys((b"connection", b"date", *id_names), Fate.NOTE)
+    return id_names, Fates(noting, lambda name: name in wanted or name.startswith(_KEPT_PREFIXES))
 
 
 def errgate_fields(*, code: str, fault: str, source: str, instance: str, retryable: bool) -> list[Header]:

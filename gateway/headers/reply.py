@@ -7,6 +7,7 @@ but what was computed over the old one.
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 
 from gateway.identity import vendor_request_id
 
@@ -17,6 +18,7 @@ from .names import (
     OURS_TO_SAY_PREFIXES,
     OVER_THE_BODY,
     Fate,
+    Fates,
     Header,
     nominated,
     sift,
@@ -41,9 +43,11 @@ _HTTP_DATE = re.compile(
     rb"|[A-Z][a-z]{5,8}, \d\d-[A-Z][a-z]{2}-\d\d \d\d:\d\d:\d\d GMT"
     rb"|[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \d{4}"
 )
+# "Wednesday, 00-Sep-00 00:00:00 GMT" is the longest.
+_DATE_LIMIT_BYTES = 33
 
-# 19 digits are the most that a signed 64-bit reader takes: a longer one is no length to the caller.
-_LENGTH = re.compile(rb"[0-9]{1,19}")
+# The most that a signed 64-bit reader takes: a longer one is no length to the caller.
+_LENGTH_LIMIT_DIGITS = 19
 
 # RFC 9110 sections 15.3.5 and 15.4.5: no content follows, so no framing either (W-049).
 _WITHOUT_CONTENT = frozenset({204, 304})
@@ -62,18 +66,20 @@ _UNBUFFERED = (b"x-accel-buffering", b"no")
 class ToCaller:
     """The rules for one vendor's successes and redirects, compiled from its settings."""
 
-    __slots__ = ("_base", "_fates", "_request_id_names")
+    __slots__ = ("_base", "_fates", "_other_id_names", "_request_id_names")
 
     def __init__(
         self, base: Base, *, cookies: bool = False, request_id_headers: Sequence[str] = ("x-request-id",)
     ) -> None:
         """`request_id_headers`: where this vendor says its own request id, in order."""
         self._request_id_names = tuple(name.lower().encode("ascii") for name in request_id_headers)
-        self._fates = (
+        self._other_id_names = tuple(name for name in self._request_id_names if name != b"x-request-id")
+        table = (
             dict.fromkeys(_ORDINARY | _COOKIES, Fate.PASS)
             | dict.fromkeys(_NEVER if cookies else _NEVER | _COOKIES, Fate.DROP)
             | dict.fromkeys(_WEIGHED.union(self._request_id_names), Fate.NOTE)
         )
+        self._fates = Fates(table, _may_pass)
         self._base = base
 
     def __call__(
@@ -93,21 +99,24 @@ class ToCaller:
         `prefix` is how the caller came (`/pixii`, or nothing by the vendor's own Host); `date` is ours, used where the
         vendor's is missing or no date; `extra` is added last.
         """
-        passing, noted = sift(headers, self._fates, _may_pass)
+        passing, noted = sift(headers, self._fates)
         types = noted.get(b"content-type", ())
-        passing += [(b"content-type", value) for value in types]
-        passing += [(b"location", self._base.to_caller(value, prefix)) for value in noted.get(b"location", ())]
+        for value in types:
+            passing.append((b"content-type", value))
+        if b"location" in noted:
+            passing += [(b"location", self._base.to_caller(value, prefix)) for value in noted[b"location"]]
         # An id in a field of another name than ours stays there, too.
-        passing += [(n, v) for n in self._request_id_names if n != b"x-request-id" for v in noted.get(n, ())]
-        if gone := nominated(noted.get(b"connection", ())):
+        for name in self._other_id_names:
+            passing += [(name, value) for value in noted.get(name, ())]
+        if b"connection" in noted and (gone := nominated(noted[b"connection"])):
             passing = [header for header in passing if header[0] not in gone]
         passing = without_controls(passing)
         if status not in _WITHOUT_CONTENT:
-            lengths = noted.get(b"content-length", ())
+            lengths = noted.get(b"content-length")
             # Of two framings the length is the one that lies (RFC 9112 section 6.3, W-047).
-            if lengths and _LENGTH.fullmatch(lengths[0]) and b"transfer-encoding" not in noted:
+            if lengths and _is_length(lengths[0]) and b"transfer-encoding" not in noted:
                 passing.append((b"content-length", lengths[0]))
-                streamed = any(value[:17].lower() == b"text/event-stream" for value in types)
+                streamed = any([value[:17].lower() == b"text/event-stream" for value in types])  # noqa: C419  (half the time)
             else:
                 streamed = method != "HEAD"
             if streamed:
@@ -126,8 +135,11 @@ def _may_pass(name: bytes) -> bool:
 
 def vendor_id_in(names: Iterable[bytes], noted: Mapping[bytes, Sequence[bytes]]) -> bytes | None:
     """The vendor's request id from the first field that says one."""
-    ids = (vendor_request_id(value) for name in names for value in noted.get(name, ()))
-    return next(filter(None, ids), None)
+    for name in names:
+        for value in noted.get(name, ()):
+            if found := vendor_request_id(value):
+                return found
+    return None
 
 
 def to_annotated(headers: Iterable[Header], *, length: int) -> list[Header]:
@@ -138,4 +150,17 @@ def to_annotated(headers: Iterable[Header], *, length: int) -> list[Header]:
 
 def one_date(given: Sequence[bytes], ours: bytes) -> bytes:
     """The vendor's date if it is one, else ours: there is always exactly one (W-064)."""
-    return next((date for date in given if _HTTP_DATE.fullmatch(date)), ours)
+    for date in given:
+        if _is_date(date):
+            return date
+    return ours
+
+
+@lru_cache(maxsize=64)
+def _is_date(value: bytes) -> bool:
+    """Whether it is written as a date; the same one is said again and again within its second."""
+    return len(value) <= _DATE_LIMIT_BYTES and _HTTP_DATE.fullmatch(value) is not None
+
+
+def _is_length(value: bytes) -> bool:
+    return value.isdigit() and len(value) <= _LENGTH_LIMIT_DIGITS

@@ -19,6 +19,7 @@ from .names import (
     TRACING,
     TRACING_PREFIXES,
     Fate,
+    Fates,
     Header,
     elements,
     is_clean,
@@ -97,11 +98,12 @@ class ToVendor:
         dropped |= frozenset() if credential == "passthrough" else CREDENTIALS
         # Whatever we set, strip or trust has no alias that a lax reader folds to it (W-084).
         self._guarded = dropped | _REWRITTEN | CREDENTIALS | _COOKIES | {b"content-encoding", b"content-type"}
-        self._fates = (
+        table = (
             dict.fromkeys(_ORDINARY | CREDENTIALS | _COOKIES, Fate.PASS)
             | dict.fromkeys(dropped, Fate.DROP)
             | dict.fromkeys(_REWRITTEN, Fate.NOTE)
         )
+        self._fates = Fates(table, self._may_pass)
         self._credential = added
         self._host = (b"host", authority.encode("ascii"))
         self._own_name = name.lower().encode("ascii")
@@ -126,7 +128,7 @@ class ToVendor:
         `trace` is; `max_forwards` replaces the field of that name. Raises `LoopDetected`, and `BadHeaders` for a line
         break inside a value.
         """
-        passing, noted = sift(headers, self._fates, self._may_pass)
+        passing, noted = sift(headers, self._fates)
         if framing.nominated:
             passing = [header for header in passing if header[0] not in framing.nominated]
         if max_forwards is not None:
