@@ -109,14 +109,14 @@ class Gateway(Starlette):
     async def aclose(self) -> None:
         """Let go of every connection, and send the last spans."""
         await self.runtime.aclose()
-        await self.runtime.ledger.store.aclose()
+        await self.runtime.allowance.store.aclose()
         if self._tracing is not None:
             await self._tracing.aclose()
 
     def drain(self) -> None:
         """Say not ready from now on; requests are still answered, but none waits for a limit any longer."""
         self.draining = True
-        self.runtime.ledger.queue.drain()
+        self.runtime.allowance.queue.drain()
 
     def reload(self) -> list[str]:
         """
@@ -160,7 +160,7 @@ class Gateway(Starlette):
             return
         self.runtime, before = following, self.runtime
         before.retire(following)
-        following.ledger.keep()
+        following.allowance.keep()
         self.metrics.reload_successful.set(1)
         settings = following.settings
         log.event(logging.INFO, "settings reloaded", vendors=len(settings.vendors), warnings=list(settings.warnings))
@@ -176,7 +176,7 @@ class Gateway(Starlette):
 @asynccontextmanager
 async def _lifespan(app: Starlette) -> AsyncIterator[None]:
     assert isinstance(app, Gateway)  # noqa: S101  (create_app gives Starlette this function for a Gateway only)
-    await app.runtime.ledger.store.start()
+    await app.runtime.allowance.store.start()
     measuring = [asyncio.create_task(_measure_lag(app.metrics))]
     if app.settings.server.workers > 1:
         measuring.append(asyncio.create_task(_look(app)))

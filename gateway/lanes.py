@@ -16,11 +16,11 @@ from normalizers import HouseCode, Route, Routes, Scrubber, Vendor
 
 from .addresses import Proxies
 from .admission import Gates
+from .allowance import Allowance
 from .callers import Callers
 from .headers import Header, ToCaller, ToVendor
 from .headers.location import Base
 from .jobs import RecentJobs
-from .ledger import Ledger
 from .limits import Standing, Store
 from .metrics import OTHER_ROUTE, Metrics, VendorMetrics
 from .problems import refuse
@@ -92,13 +92,15 @@ class Runtime:
         self.gateway: Occupancy = before.gateway if before is not None else Occupancy()
         # What the settings allow a gateway, its workers share.
         self.max_in_flight = -(-settings.server.max_in_flight // settings.server.workers)
-        self.ledger: Ledger = Ledger(settings, store=store, before=None if before is None else before.ledger)
+        self.allowance: Allowance = Allowance(
+            settings, store=store, before=None if before is None else before.allowance
+        )
         self._retired: list[Upstream] | None = None
         contexts: dict[tuple[object, ...], ssl.SSLContext] = {}
         old = before.lanes if before is not None else {}
         self.lanes: Mapping[str, Lane] = MappingProxyType(
             {
-                name: _lane(name, vendor, settings, metrics, old.get(name), contexts, tracing, self.ledger)
+                name: _lane(name, vendor, settings, metrics, old.get(name), contexts, tracing, self.allowance)
                 for name, vendor in settings.vendors.items()
             }
         )
@@ -119,13 +121,13 @@ class Runtime:
             lane.metrics.connections(*lane.upstream.connections())
             if lane.sender.breaker is not None:
                 lane.metrics.breaker(is_open=lane.sender.breaker.is_open)
-        self.ledger.note_holds(self._counted)
-        self.metrics.store.note(up=self.ledger.store.up, errors=self.ledger.store.errors)
+        self.allowance.note_holds(self._counted)
+        self.metrics.store.note(up=self.allowance.store.up, errors=self.allowance.store.errors)
 
     async def look(self) -> dict[str, dict[str, Standing]]:
         """What is left of the limits that all share, by vendor and name; noted in the metrics, too."""
-        standings = await self.ledger.look()
-        self.ledger.note_standings(standings, self._counted)
+        standings = await self.allowance.look()
+        self.allowance.note_standings(standings, self._counted)
         return standings
 
     @property
@@ -201,7 +203,7 @@ def _lane(
     old: Lane | None,
     contexts: dict[tuple[object, ...], ssl.SSLContext],
     tracing: Tracing | None,
-    ledger: Ledger,
+    allowance: Allowance,
 ) -> Lane:
     # Its name in paths, envelopes and labels is the one it has in the settings.
     vendor = replace(settings.vendor, name=name)
@@ -218,7 +220,7 @@ def _lane(
     names = [*dict.fromkeys(route.name for route in vendor.routes), OTHER_ROUTE]
     counted = VendorMetrics(metrics, name)
     counted.prepare(vendor, own_credential=passthrough, routes=names)
-    counted.limits.prepare(ledger.refusing(name))
+    counted.limits.prepare(allowance.refusing(name))
     timeouts = {route: settings.timeouts_for(route) for route in names}
     return Lane(
         name=name,
@@ -229,7 +231,7 @@ def _lane(
         base_path=urlsplit(settings.base_url).path.encode("ascii"),
         upstream=upstream,
         sender=Sender(upstream, settings.retries, settings.breaker, before=None if old is None else old.sender),
-        gates=ledger.gates(name, vendor.title, timeouts),
+        gates=allowance.gates(name, vendor.title, timeouts),
         dialling=dialling,
         to_vendor=ToVendor(
             authority=settings.authority,

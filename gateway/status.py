@@ -15,8 +15,8 @@ DIGEST_DIGITS = 64
 
 async def status_of(runtime: Runtime, *, draining: bool) -> dict[str, object]:
     """What a person on call asks first, as JSON."""
-    standings, holds = await runtime.look(), runtime.ledger.holds()
-    store = runtime.ledger.store
+    standings, holds = await runtime.look(), runtime.allowance.holds()
+    store = runtime.allowance.store
     return {
         "version": __version__,
         "state": "draining" if draining else "ready",

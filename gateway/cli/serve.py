@@ -10,17 +10,18 @@ import click
 
 from gateway import __version__, log, tracing
 from gateway.app import create_app
+from gateway.limits.shared import Shared
 from gateway.sandbox import BASE_PATHS, create_sandbox
 from gateway.server import (
     Supervisor,
     bind,
     handed,
     own_command,
+    place,
     run,
     run_sandbox,
     run_supervised,
     run_worker,
-    worker_sockets,
 )
 from gateway.settings import Settings, load
 from gateway.settings.instead import Instead
@@ -47,11 +48,13 @@ def serve(
     """
     path = choose(config)
     instead = Instead(host, port, admin_port, workers)
-    sockets = worker_sockets()
-    if sockets is not None:
-        settings = handed(sockets[1])
+    mine = place()
+    if mine is not None:
+        settings = handed(mine.control)
         log.configure(settings.log.level)
-        run_worker(create_app(settings, tracing=tracing.from_environment(os.environ, __version__)), *sockets)
+        spans = tracing.from_environment(os.environ, __version__)
+        store = None if mine.memory is None else Shared(mine.memory, mine.number)
+        run_worker(create_app(settings, tracing=spans, store=store), mine)
         return
     with refusing():
         settings = instead.of(load(path))

@@ -9,15 +9,17 @@ from .control import handed
 from .ports import PortTaken, bind
 from .running import run, run_demo, run_sandbox, run_supervised, run_worker
 from .serving import Stop, serve, serve_app
-from .supervisor import Supervisor, own_command, worker_sockets
+from .supervisor import Place, Supervisor, own_command, place
 
 __all__ = [
+    "Place",
     "PortTaken",
     "Stop",
     "Supervisor",
     "bind",
     "handed",
     "own_command",
+    "place",
     "run",
     "run_demo",
     "run_sandbox",
@@ -25,5 +27,4 @@ __all__ = [
     "run_worker",
     "serve",
     "serve_app",
-    "worker_sockets",
 ]

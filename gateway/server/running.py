@@ -15,7 +15,7 @@ from .notify import Systemd
 from .ports import allow_descriptors, listening, without_words
 from .protocol import Guard
 from .serving import Stop, serve, serve_app
-from .supervisor import Supervisor
+from .supervisor import Place, Supervisor
 
 
 def run(app: Gateway, traffic: socket.socket, admin: socket.socket, *, ready: Callable[[], None] | None = None) -> None:
@@ -32,13 +32,13 @@ def run(app: Gateway, traffic: socket.socket, admin: socket.socket, *, ready: Ca
         runner.run(main())
 
 
-def run_worker(app: Gateway, traffic: socket.socket, control: socket.socket) -> None:
+def run_worker(app: Gateway, place: Place) -> None:
     """Run one of several workers until its supervisor tells it to stop, or is gone."""
 
     async def main() -> None:
         stop = Stop()
         stop.listen(lambda: None)
-        line = await Line.over(control)
+        line = await Line.over(place.control)
 
         async def prepare(order: Answer) -> Answer:
             return {"faults": app.prepare(read(order["settings"]))}
@@ -60,7 +60,7 @@ def run_worker(app: Gateway, traffic: socket.socket, control: socket.socket) -> 
 
         tasks = [asyncio.create_task(obey_to_the_end()), asyncio.create_task(tell_alive(line))]
         try:
-            await serve(app, traffic, None, stop=stop, ready=lambda: line.say(ready=True))
+            await serve(app, place.traffic, None, stop=stop, ready=lambda: line.say(ready=True))
         finally:
             for task in tasks:
                 task.cancel()

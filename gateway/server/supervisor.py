@@ -20,18 +20,21 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from gateway import __version__, log
 from gateway.admin import create_admin
+from gateway.allowance import IN_MEMORY
+from gateway.limits import shared
 from gateway.metrics import encoded, forget_worker, of_workers
 from gateway.reload import fingerprint, needs_restart, watch
 from gateway.settings import Settings, SettingsError
 
 from .control import Answer, Line, written
 
-# Where a worker finds its two sockets, and prometheus_client the folder that all workers write their metrics to.
-SOCKETS_VARIABLE = "ERRGATE_WORKER"
+# Where a worker finds what it was handed, and prometheus_client the folder that all workers write their metrics to.
+PLACE_VARIABLE = "ERRGATE_WORKER"
 METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
 # Contract 4: `/-/healthy` fails when a worker has not answered for 5 s.
@@ -51,15 +54,30 @@ ANSWER_SECONDS = 5.0
 FIRST_ANSWER_SECONDS = 30.0
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """
+    What a worker is handed: its sockets, its number, and the memory in which the workers count limits together.
+
+    A worker has the number of the one that it replaces. `memory` is a descriptor; None: limits are counted elsewhere.
+    """
+
+    traffic: socket.socket
+    control: socket.socket
+    number: int
+    memory: int | None
+
+
 class Worker:
     """
-    One worker process.
+    One worker process; `number` is its place among the others.
 
     Mutable state: when it was heard of last, whether it is ready, and the questions that it has not answered yet.
     """
 
-    def __init__(self, process: asyncio.subprocess.Process, line: Line) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, line: Line, number: int) -> None:
         self.process = process
+        self.number = number
         self.line = line
         self.began_at = self.heard_at = time.monotonic()
         self.ready = False
@@ -138,6 +156,8 @@ class Supervisor:
         self.seen = b""
         self.stopping = False
         self.failed = asyncio.Event()
+        in_memory = settings.limit_store.url.get_secret_value() == IN_MEMORY
+        self._shelf = shared.create() if in_memory else None
         self.metrics_folder = tempfile.mkdtemp(prefix="errgate-metrics-")
         self.admin = create_admin(self)
 
@@ -145,31 +165,33 @@ class Supervisor:
 
     async def start(self) -> None:
         """Start all workers, and wait until one is ready or none can be."""
-        for _ in range(self.settings.server.workers):
-            await self._start_one()
+        for number in range(self.settings.server.workers):
+            await self._start_one(number)
         while not self.is_ready() and not self.failed.is_set():  # noqa: ASYNC110  (two ends, each a state of its own)
             await asyncio.sleep(0.02)
 
-    async def _start_one(self) -> None:
+    async def _start_one(self, number: int) -> None:
         # Not in the middle of a reload: the new worker would miss half of it.
         async with self._reloading:
-            await self._start_now()
+            await self._start_now(number)
 
-    async def _start_now(self) -> None:
+    async def _start_now(self, number: int) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
-            handed = (self._traffic.fileno(), theirs.fileno())
+            handed = [self._traffic.fileno(), theirs.fileno()]
+            if self._shelf is not None:
+                handed.append(self._shelf.fd)
             process = await asyncio.create_subprocess_exec(
                 *self._command,
                 pass_fds=handed,
                 start_new_session=True,
                 env={
                     **os.environ,
-                    SOCKETS_VARIABLE: ",".join(map(str, handed)),
+                    PLACE_VARIABLE: ",".join(map(str, (number, *handed))),
                     METRICS_VARIABLE: self.metrics_folder,
                 },
             )
-        worker = Worker(process, await Line.over(ours))
+        worker = Worker(process, await Line.over(ours), number)
         worker.line.hand(self.settings)
         self._workers.append(worker)
         if self.stopping:
@@ -186,6 +208,9 @@ class Supervisor:
         status = await worker.process.wait()
         self._workers.remove(worker)
         forget_worker(worker.process.pid, self.metrics_folder)
+        if self._shelf is not None:
+            # What it had in flight comes back; a lock that is held meanwhile is waited for.
+            await asyncio.to_thread(self._shelf.forget, worker.number)
         if self.stopping:
             return
         lived = time.monotonic() - worker.began_at
@@ -198,7 +223,7 @@ class Supervisor:
             doubled = FIRST_PAUSE_SECONDS * 2 ** min(self._short_lives, SHORT_LIVES_LIMIT)
             await asyncio.sleep(min(doubled, LONGEST_PAUSE_SECONDS))
         if not self.stopping:
-            await self._start_one()
+            await self._start_one(worker.number)
 
     async def stop(self, number: signal.Signals) -> None:
         """End all workers by this signal, and wait until the last is gone; one that does not end in time is killed."""
@@ -217,6 +242,8 @@ class Supervisor:
                     worker.signal(signal.SIGKILL)
                 end = time.monotonic() + STOPPING_SECONDS
         shutil.rmtree(self.metrics_folder, ignore_errors=True)
+        if self._shelf is not None:
+            self._shelf.close()
 
     def hurry(self) -> None:
         """Ctrl-C again: running requests are not waited for any more."""
@@ -294,13 +321,13 @@ class Supervisor:
         await watch(self)
 
 
-def worker_sockets() -> tuple[socket.socket, socket.socket] | None:
-    """The traffic and the control socket, in a process that a supervisor started; None in any other."""
-    handed = os.environ.pop(SOCKETS_VARIABLE, None)
+def place() -> Place | None:
+    """What this process was handed by the supervisor that started it; None in any other."""
+    handed = os.environ.pop(PLACE_VARIABLE, None)
     if handed is None:
         return None
-    traffic, control = (socket.socket(fileno=int(number)) for number in handed.split(","))
-    return traffic, control
+    number, traffic, control, *memory = map(int, handed.split(","))
+    return Place(socket.socket(fileno=traffic), socket.socket(fileno=control), number, memory[0] if memory else None)
 
 
 def own_command() -> list[str]:

@@ -8,19 +8,25 @@ from .limits import Bounds, Holding, Limit, Memory, Queue, Standing, Store, of_c
 from .metrics import VendorMetrics
 from .settings import Settings, Timeouts
 
+# What `limit_store.url` says for no store outside.
+IN_MEMORY = "memory"
 
-class Ledger:
+
+class Allowance:
     """
     The limits of one generation. The one after it counts on where this one did.
 
     Args:
         settings: the whole of them.
-        store: where limits are counted; None: in this process, or where `before` counts them.
-        before: the ledger of the generation before.
+        store: where limits are counted; None: where `before` counts them, or as the settings say.
+        before: the allowance of the generation before.
     """
 
-    def __init__(self, settings: Settings, *, store: Store | None = None, before: "Ledger | None" = None) -> None:
-        self.queue: Queue = before.queue if before is not None else Queue(store or Memory(), now)
+    def __init__(self, settings: Settings, *, store: Store | None = None, before: "Allowance | None" = None) -> None:
+        if before is not None:
+            self.queue: Queue = before.queue
+        else:
+            self.queue = Queue(store or Memory(), now)
         self._settings = settings
         # What the settings allow a gateway, its workers share: here the places in each line.
         workers = settings.server.workers
