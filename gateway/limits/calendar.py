@@ -149,6 +149,9 @@ class Calendar:
             return used
         newest = cells[NEWEST]
         if newest == self.cells - 2:
+            if not at:
+                # Older than all that are remembered: what another process counted, told late.
+                return cost
             for cell in range(WINDOWS, at):
                 cells[cell] = cells[cell + 2]
         else:
