@@ -1,4 +1,4 @@
-"""The chart as `helm` renders it: objects, failures, notes. A test without `helm` is skipped, or fails where required."""
+"""The chart as `helm` renders it. A test without `helm` is skipped, or fails where tools are required."""
 
 import os
 import shutil

@@ -27,7 +27,9 @@ from tests.helm.rendering import (
 FULL, OPENSHIFT, WORKERS = (
     next(path for path in CASES if case_id(path) == name) for name in ("full", "openshift", "workers")
 )
+ACME = {"config": {"callers": "open", "vendors": {"acme": {"base_url": "https://x.example"}}}}
 KEY = {"existingSecret": {"name": "vendor-keys", "key": "pixii"}}
+SHORT = {"terminationGracePeriodSeconds": 30}
 OPEN = merged(MINIMAL, {"config": {"callers": "open"}})
 
 
@@ -244,7 +246,10 @@ REFUSALS: list[tuple[str, dict[str, Any]]] = [
     ("existingSecret and value are both set", {"vendors": {"pixii": {**KEY, "value": "x"}}}),
     (
         "vendors.acme.header: only the built-in vendors have a usual one",
-        {"config": {"callers": "open", "vendors": {"acme": {"base_url": "https://x.example"}}}, "vendors": {"acme": KEY}},
+        {
+            "config": {"callers": "open", "vendors": {"acme": {"base_url": "https://x.example"}}},
+            "vendors": {"acme": KEY},
+        },
     ),
     ("callers: vendors has credentials that anyone in the cluster could use", {"vendors": {"pixii": KEY}}),
     (
@@ -252,7 +257,10 @@ REFUSALS: list[tuple[str, dict[str, Any]]] = [
         {"config": {"callers": "open"}, "callers": {"billing": {"existingSecret": {"name": "a", "key": "b"}}}},
     ),
     ("config.callers.billing: nothing says its key", {"config": {"callers": {"billing": {}}}}),
-    ("limitStore.url: there is a password and no store", {"limitStore": {"existingSecret": {"name": "a", "passwordKey": "p"}}}),
+    (
+        "limitStore.url: there is a password and no store",
+        {"limitStore": {"existingSecret": {"name": "a", "passwordKey": "p"}}},
+    ),
     ("limitStore.existingSecret.name: urlKey or passwordKey", {"limitStore": {"existingSecret": {"urlKey": "u"}}}),
     ("limitStore.existingSecret: say what the Secret holds", {"limitStore": {"existingSecret": {"name": "a"}}}),
     (
@@ -265,7 +273,10 @@ REFUSALS: list[tuple[str, dict[str, Any]]] = [
     ),
     ("metrics.port: it is service.containerPort too", {"metrics": {"port": 8080}}),
     ("autoscaling.minReplicas: it is more than maxReplicas", {"autoscaling": {"enabled": True, "maxReplicas": 1}}),
-    ("terminationGracePeriodSeconds: 30 s is less than the settings need, 315 s", {"terminationGracePeriodSeconds": 30}),
+    (
+        "terminationGracePeriodSeconds: 30 s is less than the settings need, 315 s",
+        {"terminationGracePeriodSeconds": 30},
+    ),
     (
         "is no duration that the chart can compute with; set terminationGracePeriodSeconds",
         {"config": {"vendors": {"pixii": {"timeouts": {"total": "${TOTAL}"}}}}},
