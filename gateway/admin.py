@@ -1,6 +1,8 @@
 """
 The admin port (contract 4): metrics and probes for everybody who reaches it, the rest behind the token beyond loopback.
 
+The rest is what an operator asks: settings, status, a reload, and the console with its pages (contract 16).
+
 A page that a browser is lured to must not reach it: `Host` must be one of ours, and a POST says where it comes from.
 """
 
@@ -21,15 +23,13 @@ from starlette.types import ASGIApp
 from normalizers import HouseCode
 
 from . import own
+from .console import Looked
+from .pages.console import console
 from .settings import Settings
 
 
-class Operated(Protocol):
+class Operated(Looked, Protocol):
     """What an operator can ask: one process, or the supervisor of several."""
-
-    @property
-    def settings(self) -> Settings:
-        """What is in force."""
 
     def is_healthy(self) -> bool:
         """Whether everything that shall answer does."""
@@ -42,9 +42,6 @@ class Operated(Protocol):
 
     async def reread(self) -> list[str]:
         """Reload the settings; what is wrong with them, a line each."""
-
-    async def status(self) -> dict[str, object]:
-        """What a person on call asks first."""
 
 
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -74,6 +71,10 @@ def create_admin(gateway: Operated) -> ASGIApp:
         return JSONResponse(await gateway.status())
 
     endpoints = [
+        *(
+            Route(route.path, guarded(route.endpoint), methods=route.methods)
+            for route in (*console(gateway), *own.problem_pages(gateway, console=True))
+        ),
         Route("/metrics", metrics),
         *own.health(gateway.is_healthy, gateway.is_ready),
         Route("/-/reload", guarded(reload), methods=["POST"]),

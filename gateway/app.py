@@ -11,15 +11,18 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from . import __version__, log, own
 from .admin import create_admin
+from .console.totals import NAMES
 from .lanes import Runtime
 from .limits import Store
 from .metrics import Metrics, encoded
+from .metrics.samples import Sample, samples
 from .proxy import forward
 from .reload import fingerprint, needs_restart
 from .settings import Settings, SettingsError
@@ -102,6 +105,15 @@ class Gateway(Starlette):
     async def status(self) -> dict[str, object]:
         """What a person on call asks first."""
         return await status_of(self.runtime, draining=self.draining)
+
+    async def samples(self) -> list[Sample]:
+        """What has been counted, as far as the console shows it; read in a thread, so that no request waits."""
+        self.metrics.refresh()
+        return await asyncio.to_thread(lambda: [*samples(self.metrics.registry, NAMES)])
+
+    async def recent(self, after: int) -> dict[str, Any]:
+        """What failed after the failure of that number, and the codes that no table knows."""
+        return self.metrics.recent.told(after, self.settings.problems.base_uri)
 
     def _observe(self) -> None:
         self.runtime.observe()

@@ -1,11 +1,11 @@
 """
-The gateway's own endpoints on the traffic port, below `/-/` (contract 4): health, readiness, the house codes as JSON.
+The gateway's own endpoints on the traffic port, below `/-/` (contract 4): health, readiness, the problem pages.
 
 A refusal here is an envelope like any other, but it is not counted: `/-/` is not traffic.
 """
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 from uuid import uuid4
 
 from starlette.requests import Request
@@ -13,10 +13,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Match, Route
 from starlette.types import Receive, Scope, Send
 
-from normalizers import HouseCode, Problem, Source, Vendor
+from normalizers import HouseCode, Problem, Source
 
-from . import identity, problems
+from . import identity, pages, problems
 from .headers import proxy_status
+from .pages.problems import CODE_SERVED, INDEX_SERVED, facts, in_force
 from .settings import Settings
 
 if TYPE_CHECKING:
@@ -34,26 +35,61 @@ def is_own(scope: Scope) -> bool:
 
 def routes(gateway: "Gateway") -> list[Route]:
     """The endpoints of the traffic port."""
-
-    async def problem_index(_: Request) -> Response:
-        return JSONResponse({"problems": [facts(gateway, house) for house in HouseCode]})
-
-    async def problem_page(request: Request) -> Response:
-        code = request.path_params["code"]
-        house = next((house for house in HouseCode if house.code == code), None)
-        if house is None:
-            return refusal(
-                gateway.settings, request, HouseCode.NOT_FOUND, "No house code has that name; /-/problems lists them."
-            )
-        return JSONResponse(facts(gateway, house))
-
     endpoints = [
         *health(lambda: True, gateway.is_ready),
-        Route("/-/problems", problem_index),
-        Route("/-/problems/{code}", problem_page),
+        *problem_pages(gateway),
     ]
     nothing = Nothing(lambda: gateway.settings, endpoints, "The gateway has nothing at this path below /-/.")
     return [*endpoints, Route("/-/{rest:path}", nothing), Route("/-", nothing)]
+
+
+class Ruled(Protocol):
+    """What has settings."""
+
+    @property
+    def settings(self) -> Settings:
+        """What is in force."""
+
+
+def problem_pages(ruled: Ruled, *, console: bool = False) -> list[Route]:
+    """
+    The problem pages and their assets, on both ports: HTML for a browser, JSON for a program (W-004).
+
+    Args:
+        ruled: whose vendors count.
+        console: whether the pages of the console stand beside them.
+    """
+
+    async def index(request: Request) -> Response:
+        settings = ruled.settings
+        vendors = in_force(settings)
+        listed = [facts(house, vendors, settings.problems.base_uri) for house in HouseCode]
+        if pages.prefers_json(request):
+            return pages.json({"problems": listed})
+        return await pages.page("index.html", live=False, problems=listed, links=INDEX_SERVED, console=console)
+
+    async def page(request: Request) -> Response:
+        code, settings = request.path_params["code"], ruled.settings
+        house = next((house for house in HouseCode if house.code == code), None)
+        if house is None:
+            return refusal(
+                settings, request, HouseCode.NOT_FOUND, "No house code has that name; /-/problems lists them."
+            )
+        problem = facts(house, in_force(settings), settings.problems.base_uri)
+        if pages.prefers_json(request):
+            return pages.json(problem)
+        return await pages.page("problem.html", live=False, problem=problem, links=CODE_SERVED, console=console)
+
+    async def asset(request: Request) -> Response:
+        return pages.asset(request) or refusal(
+            ruled.settings, request, HouseCode.NOT_FOUND, "No page has an asset of that name."
+        )
+
+    return [
+        Route("/-/problems", index),
+        Route("/-/problems/{code}", page),
+        Route("/-/pages/{name}", asset),
+    ]
 
 
 class Nothing:
@@ -109,26 +145,3 @@ def refusal(settings: Settings, request: Request, code: HouseCode, detail: str, 
         ]
     )
     return response
-
-
-def facts(gateway: "Gateway", house: HouseCode) -> dict[str, object]:
-    """What is known of a house code, and which codes of which vendors become it."""
-    return {
-        "type": f"{gateway.runtime.settings.problems.base_uri}{house.code}",
-        "code": house.code,
-        "status": house.status,
-        "title": house.title,
-        "fault": house.fault.value,
-        "retryable": house.retryable,
-        "meaning": house.meaning,
-        "advice": house.advice,
-        "vendors": {
-            lane.name: rows for lane in gateway.runtime.lanes.values() if (rows := list(_rows(lane.vendor, house)))
-        },
-    }
-
-
-def _rows(vendor: Vendor, house: HouseCode) -> Iterable[dict[str, str]]:
-    for row in vendor.rows:
-        if house in (row.house, row.without_credential):
-            yield {"code": row.code, "kind": row.kind, "description": row.description, "advice": row.advice}

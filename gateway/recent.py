@@ -9,6 +9,7 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from uuid import uuid4
 
 from normalizers import HouseCode, Problem
 
@@ -113,11 +114,22 @@ class Recent:
         self._failures: deque[Failure] = deque(maxlen=REMEMBERED_FAILURES)
         self._unknown: dict[str, OrderedDict[tuple[str, str], UnknownCode]] = {}
         self._last = 0
+        # Whoever reads on where it was must learn that the numbers began anew.
+        self._epoch = uuid4().hex
 
     @property
     def last(self) -> int:
         """The number of the last failure; 0 before the first."""
         return self._last
+
+    def told(self, after: int, base_uri: str) -> dict[str, object]:
+        """The failures after that number, and the codes that no table knows, as JSON has them."""
+        return {
+            "epoch": self._epoch,
+            "last": self._last,
+            "failures": [failure.row(base_uri) for failure in self.since(after)],
+            "unknown": [code.row() for code in self.unknown()],
+        }
 
     def failed(  # noqa: PLR0913  (a line of the log has that many parts)
         self,

@@ -28,12 +28,10 @@ MOST = 3
 DOES_NOT_APPLY = {
     "W-014": "problem+xml is not offered (W-009 keeps it possible)",
     "W-082": "`Forwarded` is never sent; X-Forwarded-For only with `forward.caller_address`",
-    "W-108": "no answer of ours depends on a field that a caller negotiates with",
 }
 
 # Kept by work that is still to come; an entry is taken out with the test that keeps it.
 STILL_TO_COME = {
-    "W-004": "the problem pages",
     **dict.fromkeys([f"W-{number:03d}" for number in (*range(85, 89), *range(90, 98))], "limits and holds"),
     "W-135": "several workers",
     "W-165": "the deployment",

@@ -1,15 +1,17 @@
 """List the house codes and every vendor's table: for a terminal, a script, a README, or a site of problem pages."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
 
+from gateway.pages.problems import BASE_URI, export, in_force, one_page
+from gateway.settings import load
 from normalizers import HouseCode, Row, Vendor
 
-from .problem_pages import one_page, pages
 from .say import heading, table, width
+from .settings_file import refusing
 from .vendors import known, unknown
 
 # How each format is called as a file; html is a page per code instead.
@@ -34,25 +36,43 @@ FILES = {"table": "codes.txt", "json": "codes.json", "markdown": "codes.md"}
     metavar="DIR",
     help="Write into DIR, made if need be; html is then a page per house code.",
 )
-def codes(*, only: str | None, layout: str, as_json: bool, output: Path | None) -> None:
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="A settings file: its vendors instead of the built-in ones, described ones included.",
+)
+def codes(*, only: str | None, layout: str, as_json: bool, output: Path | None, config: Path | None) -> None:
     """List the house codes and every vendor's codes.
 
     Each vendor code stands with the house code it becomes and the vendor's own description and advice. The pages of
-    `--format html --output DIR` can be served from where problems.base_uri points.
+    `--format html --output DIR` can be served from where problems.base_uri points: any file server will do.
     """
     layout = "json" if as_json else layout
-    vendors = known()
+    vendors, base_uri = registry(config)
     if only is not None and only not in vendors:
         raise unknown("codes", only, vendors)
     chosen = [vendors[name] for name in sorted(vendors) if only in {None, name}]
     if output is None:
         click.echo(render(layout, chosen, whole=only is None, columns=width()))
         return
-    files = pages(chosen) if layout == "html" else {FILES[layout]: render(layout, chosen, whole=only is None)}
-    output.mkdir(parents=True, exist_ok=True)
-    for name, text in files.items():
-        (output / name).write_text(click.unstyle(text) + "\n", encoding="utf-8")
+    if layout == "html":
+        files = export(chosen, base_uri)
+    else:
+        files = {FILES[layout]: f"{click.unstyle(render(layout, chosen, whole=only is None))}\n".encode()}
+    for name, content in files.items():
+        (output / name).parent.mkdir(parents=True, exist_ok=True)
+        (output / name).write_bytes(content)
     click.echo(f"{output}: {len(files)} {'file' if len(files) == 1 else 'files'} written")
+
+
+def registry(config: Path | None) -> tuple[Mapping[str, Vendor], str]:
+    """The vendors by name, and what a `type` begins with: of the settings where they are given."""
+    if config is None:
+        return known(), BASE_URI
+    with refusing():
+        settings = load(config)
+    return {vendor.name: vendor for vendor in in_force(settings)}, settings.problems.base_uri
 
 
 def render(layout: str, vendors: Sequence[Vendor], *, whole: bool, columns: int | None = None) -> str:

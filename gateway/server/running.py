@@ -54,8 +54,13 @@ def run_worker(app: Gateway, place: Place) -> None:
         async def status(_: Answer) -> Answer:
             return {"status": await app.status()}
 
+        async def recent(order: Answer) -> Answer:
+            return {"recent": await app.recent(order["after"])}
+
         async def obey_to_the_end() -> None:
-            await obey(line, {"prepare": prepare, "commit": commit, "abandon": abandon, "status": status})
+            await obey(
+                line, {"prepare": prepare, "commit": commit, "abandon": abandon, "status": status, "recent": recent}
+            )
             stop.terminate()
 
         tasks = [asyncio.create_task(obey_to_the_end()), asyncio.create_task(tell_alive(line))]

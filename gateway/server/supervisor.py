@@ -22,16 +22,22 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 from gateway import __version__, log
 from gateway.admin import create_admin
 from gateway.allowance import IN_MEMORY
+from gateway.console.together import Together
+from gateway.console.totals import NAMES
 from gateway.limits import shared
 from gateway.metrics import encoded, forget_worker, of_workers
+from gateway.metrics.samples import Sample, samples
 from gateway.reload import fingerprint, needs_restart, watch
 from gateway.settings import Settings, SettingsError
 
 from .control import Answer, Line, written
+
+T = TypeVar("T")
 
 # Where a worker finds what it was handed, and prometheus_client the folder that all workers write their metrics to.
 PLACE_VARIABLE = "ERRGATE_WORKER"
@@ -159,6 +165,7 @@ class Supervisor:
         in_memory = settings.limit_store.url.get_secret_value() == IN_MEMORY
         self._shelf = shared.create() if in_memory else None
         self.metrics_folder = tempfile.mkdtemp(prefix="errgate-metrics-")
+        self._together = Together()
         self.admin = create_admin(self)
 
     # The workers.
@@ -262,15 +269,23 @@ class Supervisor:
 
     async def exposition(self, accept: str) -> tuple[bytes, str]:
         """The metrics of all workers together."""
-        return await asyncio.to_thread(self._exposition, accept)
+        return await asyncio.to_thread(steadily, lambda: encoded(of_workers(self.metrics_folder), accept))
 
-    def _exposition(self, accept: str) -> tuple[bytes, str]:
-        # A worker that starts or ends changes its files while they are read.
-        for _ in range(3):
-            with contextlib.suppress(struct.error, FileNotFoundError):
-                return encoded(of_workers(self.metrics_folder), accept)
-            time.sleep(0.01)
-        return encoded(of_workers(self.metrics_folder), accept)
+    async def samples(self) -> list[Sample]:
+        """What has been counted by all workers together, as far as the console shows it."""
+        return await asyncio.to_thread(steadily, lambda: [*samples(of_workers(self.metrics_folder), NAMES)])
+
+    async def recent(self, after: int) -> dict[str, Any]:
+        """What failed last at any worker, and the codes that no table knows."""
+        asked = list(self._workers)
+        self._together.keep({worker.process.pid for worker in asked})
+        answers = await asyncio.gather(
+            *(worker.ask("recent", after=self._together.cursor(worker.process.pid)) for worker in asked)
+        )
+        for worker, answer in zip(asked, answers, strict=True):
+            if answer is not None and "recent" in answer:
+                self._together.take(worker.process.pid, answer["recent"])
+        return self._together.told(after)
 
     async def status(self) -> dict[str, object]:
         """What each worker says of itself."""
@@ -319,6 +334,15 @@ class Supervisor:
     async def watch_files(self) -> None:
         """Reload whenever a watched file changes, until cancelled."""
         await watch(self)
+
+
+def steadily(read: Callable[[], T]) -> T:
+    """Read the workers' metrics, again where a worker that starts or ends changed its files meanwhile."""
+    for _ in range(3):
+        with contextlib.suppress(struct.error, FileNotFoundError):
+            return read()
+        time.sleep(0.01)
+    return read()
 
 
 def place() -> Place | None:

@@ -694,13 +694,17 @@ def test_options_of_the_server(gateway: ThreadGateway, vendor: RogueVendor) -> N
 
 
 def test_problem_pages(gateway: ThreadGateway, vendor: RogueVendor) -> None:
-    """Each problem's type can be looked up, as JSON (contract 4)."""
-    index = gateway.ask("/-/problems", counts=False).json()["problems"]
+    """Each problem's type can be looked up, as a page and as JSON, and asked for by HEAD (W-004)."""
+    program = [("Accept", "application/json")]
+    index = gateway.ask("/-/problems", headers=program, counts=False).json()["problems"]
 
     for entry in index:
         page = gateway.ask(entry["type"], counts=False)
-        assert page.status == 200
-        assert page.json()["code"] == entry["code"]
+        head = gateway.ask(entry["type"], "HEAD", counts=False)
+        facts = gateway.ask(entry["type"], headers=program, counts=False).json()
+        assert (page.status, page.header("content-type")) == (200, "text/html; charset=utf-8")
+        assert (head.status, head.header("content-type"), head.body) == (200, "text/html; charset=utf-8", b"")
+        assert facts["code"] == entry["code"]
     assert len(index) == 32
     assert gateway.ask("/-/problems/nothing", counts=False).status == 404
 

@@ -1,9 +1,14 @@
 """`errgate codes` and `errgate schema`."""
 
+import functools
 import json
 import re
+import threading
 from html.parser import HTMLParser
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import urljoin
+from urllib.request import urlopen
 
 import jsonschema
 import pytest
@@ -11,7 +16,7 @@ from click.testing import CliRunner, Result
 
 from gateway.cli import main
 from gateway.cli.codes import markdown, render, text
-from gateway.cli.problem_pages import one_page
+from gateway.pages.problems import one_page
 from normalizers import VENDORS, HouseCode, Row, Vendor
 
 HOSTILE = Vendor(
@@ -29,7 +34,7 @@ def run(*arguments: str) -> Result:
 class Page(HTMLParser):
     """A page read strictly: every tag is closed in its turn."""
 
-    VOID = frozenset({"meta"})
+    VOID = frozenset({"meta", "link", "input"})
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -44,7 +49,7 @@ class Page(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Note the tag, and that it waits for its end."""
         self.seen.append(tag)
-        self.links += [value or "" for name, value in attrs if name == "href"]
+        self.links += [value or "" for name, value in attrs if name in {"href", "src"}]
         if tag not in self.VOID:
             self.open.append(tag)
 
@@ -167,15 +172,75 @@ def test_html_escapes() -> None:
 
 
 def test_html_files(tmp_path: Path) -> None:
-    """With --output there is a page per house code and an index, and every link leads to one of them."""
-    result = run("--format", "html", "--output", str(tmp_path / "site" / "problems"))
+    """With --output there is a page per house code and an index, and every link leads to a file."""
+    site = tmp_path / "site" / "problems"
 
-    written = {path.name: Page(path.read_text("utf-8")) for path in (tmp_path / "site" / "problems").iterdir()}
-    assert result.stdout == f"{tmp_path}/site/problems: 33 files written\n"
-    assert set(written) == {"index.html", *(f"{house.code}.html" for house in HouseCode)}
-    assert {link for page in written.values() for link in page.links} == set(written)
-    assert "JOB_NOT_FOUND" in written["not_found.html"].words
-    assert "UNAUTHORIZED" in written["unauthenticated.html"].words
+    result = run("--format", "html", "--output", str(site))
+
+    pages = {path: Page(path.read_text("utf-8")) for path in site.rglob("*.html")}
+    assert result.stdout == f"{site}: {len(HouseCode) + 4} files written\n"
+    assert set(pages) == {site / "index.html", *(site / house.code / "index.html" for house in HouseCode)}
+    links = {(path.parent / link).resolve() for path, page in pages.items() for link in page.links if link[0] != "#"}
+    assert links == {path for path in site.rglob("*") if path.is_file()}
+    assert "JOB_NOT_FOUND" in pages[site / "not_found" / "index.html"].words
+    assert "UNAUTHORIZED" in pages[site / "unauthenticated" / "index.html"].words
+
+
+def test_html_files_of_settings(tmp_path: Path) -> None:
+    """With --config the pages tell of its vendors, a described one too, and of where problems.base_uri points."""
+    settings = tmp_path / "errgate.yaml"
+    settings.write_text(
+        "problems: {base_uri: 'https://docs.example/problems/'}\n"
+        "vendors: {acme: {base_url: 'http://127.0.0.1:9', normalizer: {codes: {OUT_OF_STOCK: conflict}}}}\n"
+    )
+
+    run("--format", "html", "--output", str(tmp_path / "site"), "--config", str(settings))
+
+    page = (tmp_path / "site" / "conflict" / "index.html").read_text("utf-8")
+    assert "OUT_OF_STOCK" in page
+    assert "https://docs.example/problems/conflict" in page
+    assert "NAME_RESERVED" not in page
+
+
+def test_bad_settings(tmp_path: Path) -> None:
+    """Settings that cannot be read end the command with their faults, exit 2."""
+    (tmp_path / "errgate.yaml").write_text("vendors: {acme: {}}")
+
+    result = run("--config", str(tmp_path / "errgate.yaml"))
+
+    assert result.exit_code == 2
+    assert "vendors.acme.base_url" in result.stderr
+
+
+class Files(SimpleHTTPRequestHandler):
+    """A file server, without a word."""
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def test_served_by_any_file_server(tmp_path: Path) -> None:
+    """Where problems.base_uri points to the files, a `type` leads to its page, and its links to others (W-004)."""
+    run("--format", "html", "--output", str(tmp_path))
+
+    def visit(url: str) -> tuple[str, bytes]:
+        with urlopen(url, timeout=10) as answer:  # noqa: S310  (loopback)
+            return answer.url, answer.read()
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Files, directory=tmp_path)) as server:
+        serving = threading.Thread(target=server.serve_forever)
+        serving.start()
+        try:
+            url, content = visit(f"http://127.0.0.1:{server.server_port}/not_found")
+            page = Page(content.decode())
+            found = [visit(urljoin(url, link))[1] for link in page.links]
+        finally:
+            server.shutdown()
+            serving.join()
+
+    assert "not_found" in page.words
+    assert len(found) > 5
+    assert all(found)
 
 
 @pytest.mark.parametrize(("layout", "name"), [("table", "codes.txt"), ("json", "codes.json"), ("markdown", "codes.md")])

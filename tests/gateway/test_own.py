@@ -1,12 +1,21 @@
 """The gateway's own paths on the traffic port, below `/-/` (contract 4): probes, house codes, nothing else."""
 
+import html
+import subprocess
+import sys
+
+import jsonschema
 import pytest
 
 from gateway import settings
 from gateway.app import Gateway, create_app
 from gateway.own import is_own
-from normalizers import HouseCode
+from normalizers import HouseCode, problem_schema
 from tests.gateway.asgi import ask
+
+# A program, not a browser.
+PROGRAM = [("host", "localhost"), ("accept", "application/json")]
+BROWSER = [("host", "localhost"), ("accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8")]
 
 TEXT = """
 problems: {base_uri: "https://docs.example/problems/"}
@@ -61,7 +70,7 @@ async def test_probe_by_head(gateway: Gateway) -> None:
 
 async def test_every_house_code(gateway: Gateway) -> None:
     """The list holds each house code once, with its type as envelopes spell it."""
-    said = await ask(gateway, "/-/problems")
+    said = await ask(gateway, "/-/problems", headers=PROGRAM)
 
     listed = said.json()["problems"]
     assert [problem["code"] for problem in listed] == [house.code for house in HouseCode]
@@ -72,7 +81,7 @@ async def test_every_house_code(gateway: Gateway) -> None:
 @pytest.mark.parametrize("house", HouseCode)
 async def test_house_code(gateway: Gateway, house: HouseCode) -> None:
     """A house code is told with its meaning, and with the codes of each configured vendor that become it."""
-    said = await ask(gateway, f"/-/problems/{house.code}")
+    said = await ask(gateway, f"/-/problems/{house.code}", headers=PROGRAM)
 
     facts = said.json()
     assert (said.status, facts["status"], facts["fault"], facts["retryable"]) == (
@@ -92,15 +101,137 @@ async def test_house_code(gateway: Gateway, house: HouseCode) -> None:
 
 async def test_vendor_codes_are_told(gateway: Gateway) -> None:
     """Each configured vendor's codes are listed under the name it has in the settings."""
-    facts = (await ask(gateway, "/-/problems/insufficient_credits")).json()
+    facts = (await ask(gateway, "/-/problems/insufficient_credits", headers=PROGRAM)).json()
 
     assert set(facts["vendors"]) == {"pixii", "eu"}
     assert "INSUFFICIENT_CREDITS" in {row["code"] for row in facts["vendors"]["eu"]}
 
 
+async def test_vendor_words_are_told(gateway: Gateway) -> None:
+    """Each code stands with the vendor's own description and advice, and with what the caller's own key changes."""
+    facts = (await ask(gateway, "/-/problems/unauthenticated", headers=PROGRAM)).json()
+
+    (row,) = facts["vendors"]["pixii"]
+    assert row == {
+        "code": "UNAUTHORIZED",
+        "kind": "http",
+        "status": 401,
+        "description": "Missing or invalid API key",
+        "advice": "Check your API key is correct and has not been revoked",
+        "house_code": "vendor_account_error",
+        "with_own_credential": "unauthenticated",
+    }
+
+
+@pytest.mark.parametrize("house", HouseCode)
+async def test_example_is_an_envelope(gateway: Gateway, house: HouseCode) -> None:
+    """The envelope that a page shows is one that a caller could get."""
+    facts = (await ask(gateway, f"/-/problems/{house.code}", headers=PROGRAM)).json()
+
+    example = facts["example"]
+    jsonschema.validate(example, problem_schema())
+    assert (example["code"], example["type"], example["status"]) == (house.code, facts["type"], house.status)
+
+
+@pytest.mark.parametrize("house", HouseCode)
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_type_leads_to_a_page(gateway: Gateway, house: HouseCode, method: str) -> None:
+    """The path of every `type` answers a browser with a page that says how to mend it (W-004)."""
+    said = await ask(gateway, f"/-/problems/{house.code}", method, BROWSER)
+
+    assert (said.status, said.header("content-type")) == (200, "text/html; charset=utf-8")
+    page = said.body.decode()
+    assert house.title in html.unescape(page)
+    assert "What to do" in page
+    assert "Whose move it is" in page
+
+
+async def test_index_is_a_page(gateway: Gateway) -> None:
+    """The index leads to every page."""
+    page = (await ask(gateway, "/-/problems", headers=BROWSER)).body.decode()
+
+    assert all(f'href="problems/{house.code}"' in page for house in HouseCode)
+    assert "JOB_NOT_FOUND" in page
+
+
+@pytest.mark.parametrize("path", ["/-/problems", "/-/problems/conflict"])
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        (None, "text/html; charset=utf-8"),
+        ("*/*", "text/html; charset=utf-8"),
+        ("text/*;q=0.5, application/json;q=0.4", "text/html; charset=utf-8"),
+        ("application/json", "application/json"),
+        ("application/*, text/html;q=0.9", "application/json"),
+        ("application/json, text/plain, */*;q=0.1", "application/json"),
+        ("text/html;q=0, */*", "application/json"),
+        ("application/json;q=x", "text/html; charset=utf-8"),
+    ],
+)
+async def test_html_or_json(gateway: Gateway, path: str, accept: str | None, kind: str) -> None:
+    """A program that asks for JSON gets it, everybody else a page; `Vary` says what it depended on (W-108)."""
+    said = await ask(gateway, path, headers=[("host", "a"), *([("accept", accept)] if accept else [])])
+
+    assert (said.status, said.header("content-type"), said.header("vary")) == (200, kind, "Accept")
+
+
+@pytest.mark.parametrize(
+    "path", ["/-/problems", "/-/problems/conflict", "/-/pages/errgate.css", "/-/pages/problems.js"]
+)
+async def test_policy(gateway: Gateway, path: str) -> None:
+    """A page may load what stands beside it and nothing else, and stands in no other page's frame."""
+    said = await ask(gateway, path, headers=BROWSER)
+
+    policy = said.header("content-security-policy") or ""
+    assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self'; ")
+    assert "unsafe" not in policy
+    assert "frame-ancestors 'none'" in policy
+    assert (said.header("x-frame-options"), said.header("x-content-type-options")) == ("DENY", "nosniff")
+
+
+async def test_described_vendor() -> None:
+    """A vendor that the settings describe stands on the pages with its rows, its words escaped."""
+    text = """
+vendors:
+  acme:
+    base_url: http://127.0.0.1:9
+    normalizer: {codes: {OUT: {house: conflict, description: "<b>sold out</b>", advice: "wait & see"}}}
+"""
+    gateway = create_app(settings.loads(text, environ={}))
+
+    page = (await ask(gateway, "/-/problems/conflict", headers=BROWSER)).body.decode()
+    index = (await ask(gateway, "/-/problems", headers=BROWSER)).body.decode()
+
+    assert "&lt;b&gt;sold out&lt;/b&gt;" in page
+    assert "wait &amp; see" in page
+    assert "<code>OUT</code>" in index
+
+
+async def test_asset_is_asked_for_again(gateway: Gateway) -> None:
+    """A browser that has an asset learns that it has not changed, without the asset."""
+    first = await ask(gateway, "/-/pages/errgate.css")
+    tag = first.header("etag") or ""
+
+    again = await ask(gateway, "/-/pages/errgate.css", headers=[("host", "a"), ("if-none-match", tag)])
+
+    assert (first.status, first.header("content-type")) == (200, "text/css; charset=utf-8")
+    assert (again.status, again.body) == (304, b"")
+
+
+def test_jinja_is_not_loaded_before_a_page() -> None:
+    """A gateway that nobody asks for a page never imports the template engine."""
+    code = "import sys, gateway.app, gateway.cli.codes; sys.exit('jinja2' in sys.modules)"
+
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
 @pytest.mark.parametrize(
     ("path", "method"),
     [
+        ("/-/pages/nothing.css", "GET"),
+        ("/-/pages/", "GET"),
+        ("/-/pages/..%2Fproblems.py", "GET"),
+        ("/-/pages/__init__.py", "GET"),
         ("/-/problems/no_such_code", "GET"),
         ("/-/problems/NOT_FOUND", "GET"),
         ("/-/nothing", "GET"),
