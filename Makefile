@@ -4,10 +4,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := gateway normalizers tests docs benchmarks
 
-.PHONY: help demo test check fuzz soak bench mutants docs lock clean
+.PHONY: help demo test check fuzz soak bench mutants image-test docs lock clean
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 18
 
 demo: .venv/runtime ## the sandbox vendors and the gateway over them, on loopback; Ctrl-C ends it
 	@exec $(BIN)/errgate demo
@@ -33,6 +33,9 @@ bench: .venv/runtime .bench/python/ready .bench/node/ready ## errgate beside its
 
 mutants: .venv/dev ## breaks thirty rules of the wire, one at a time, and shows that a test of each fails
 	$(BIN)/python -m tests.mutate $(ARGS)
+
+image-test: ## builds the image and runs it on a read-only root as 65532, about two minutes; root, buildah, runc, mmdebstrap
+	$(PYTHON) .ci/try_image.py
 
 docs: .venv/dev ## writes the generated tables of README.md, docs/wire.md and the chart anew
 	$(BIN)/python docs/generate.py
