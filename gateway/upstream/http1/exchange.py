@@ -45,6 +45,11 @@ def chunk_of(data: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
+def in_chunks(data: bytes) -> bytes:
+    """A whole body as it goes out."""
+    return chunk_of(data) + LAST_CHUNK if data else LAST_CHUNK
+
+
 LAST_CHUNK = b"0\r\n\r\n"
 
 
@@ -174,8 +179,8 @@ class Http1Exchange:
         connection.carry(self)
         call.sent_at = time.perf_counter()
         if body is None or isinstance(body, bytes):
-            if body:
-                head += chunk_of(body) + LAST_CHUNK if is_chunked(call.headers) else body
+            if body is not None:
+                head += in_chunks(body) if is_chunked(call.headers) else body
             connection.write(head)
             if connection.is_full:
                 self._upload = self._loop.create_task(self._until_taken(connection))

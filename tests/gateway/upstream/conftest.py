@@ -57,9 +57,9 @@ async def serve() -> AsyncIterator[Serving]:
     """Start a vendor with a script."""
     vendors: list[Vendor] = []
 
-    async def start(script: Script, tls: ssl.SSLContext | None = None) -> Vendor:
+    async def start(script: Script, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> Vendor:
         vendor = Vendor(script)
-        await vendor.start(tls)
+        await vendor.start(tls, host)
         vendors.append(vendor)
         return vendor
 

@@ -91,9 +91,9 @@ class Vendor:
         self.port = 0
         self.scheme = "http"
 
-    async def start(self, tls: ssl.SSLContext | None = None) -> None:
+    async def start(self, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> None:
         """Listen on a free loopback port."""
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=tls, limit=1 << 20)
+        self._server = await asyncio.start_server(self._serve, host, 0, ssl=tls, limit=1 << 20)
         self.port = self._server.sockets[0].getsockname()[1]
         self.scheme = "http" if tls is None else "https"
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from gateway.upstream import NoReply, Reason
+from gateway.upstream import NoReply, Reason, dialling
 from gateway.upstream.dialling import is_prohibited
 from tests.gateway.upstream.conftest import Making, Serving
 from tests.gateway.upstream.scripted import OK, SOON, ask, call, replies, stall
@@ -142,6 +142,56 @@ async def test_first_address_refuses(connect: Making, serve: Serving, resolve: R
     answer = await ask(connect(f"http://two.example:{vendor.port}"))
 
     assert answer.body == b"ok"
+
+
+def has_ipv6() -> bool:
+    """Whether the machine's loopback speaks IPv6."""
+    try:
+        with socket.socket(socket.AF_INET6) as sock:
+            sock.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="the machine has no IPv6 on its loopback")
+@pytest.mark.parametrize("host", ["[::1]", "six.example"])
+async def test_ipv6(connect: Making, serve: Serving, resolve: Resolving, host: str) -> None:
+    """An address of IPv6 is dialled, written out or by its name."""
+    vendor = await serve(replies(OK), host="::1")
+    resolve("::1")
+
+    answer = await ask(connect(f"http://{host}:{vendor.port}"))
+
+    assert answer.body == b"ok"
+
+
+async def test_families_take_turns(resolve: Resolving) -> None:
+    """Addresses of both families are dialled in turn, the resolver's first one first (RFC 8305)."""
+    resolve("2001:db8::1", "2001:db8::2", "169.254.1.1", "192.0.2.1", "2001:db8::3", "192.0.2.1")
+
+    assert await dialling.resolve("both.example", 80) == ["2001:db8::1", "192.0.2.1", "2001:db8::2", "2001:db8::3"]
+
+
+@pytest.mark.parametrize("dead", [0, 1, 2])
+async def test_several_addresses(
+    connect: Making, serve: Serving, resolve: Resolving, monkeypatch: pytest.MonkeyPatch, dead: int
+) -> None:
+    """However many of the addresses refuse or do not answer, the one that does is found, and nothing else is left."""
+    monkeypatch.setattr("gateway.upstream.dialling.ATTEMPT_SECONDS", 0.05)
+    vendor = await serve(replies(OK))
+    with socket.socket() as full:
+        full.bind(("127.0.0.9", vendor.port))
+        full.listen(0)
+        with socket.create_connection(("127.0.0.9", vendor.port)):
+            resolve(*("127.0.0.9", "127.0.0.2", "127.0.0.9")[:dead], "127.0.0.1", "127.0.0.3")
+            upstream = connect(f"http://many.example:{vendor.port}")
+
+            answer = await ask(upstream)
+
+    assert answer.body == b"ok"
+    assert len(vendor.connections) == 1
+    assert upstream.connections() == (0, 1, 3)
 
 
 async def test_first_address_is_dead(

@@ -269,6 +269,32 @@ async def test_vendor_ends_an_idle_connection(
     assert len(vendor.connections) == 2
 
 
+@pytest.mark.parametrize("reset", [False, True], ids=["fin", "rst"])
+async def test_keep_alive_race(connect: Making, serve: Serving, reset: bool) -> None:
+    """A vendor that ends a connection as it is used again: an answer, or what may be retried, nothing else (F-31)."""
+
+    async def script(connection: Connection) -> None:
+        await connection.request()
+        await connection.send(OK)
+        await asyncio.sleep((len(vendor.connections) % 6) / 1000)
+        if reset:
+            connection.rst()
+
+    vendor = await serve(script)
+    upstream, seen = connect(vendor.url, max_connections=1), set()
+
+    for number in range(150):
+        try:
+            seen.add((await ask(upstream)).body)
+        except NoReply as nothing:
+            seen.add(nothing.reason)
+        await asyncio.sleep((number % 7) / 1000)
+
+    assert b"ok" in seen
+    assert seen <= {b"ok", Reason.CONNECTION_TERMINATED}
+    assert upstream.connections()[0] == 0
+
+
 async def test_expiry(connect: Making, serve: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection that was idle for longer than its time is not used again (W-114)."""
     for engine in ("httpx", "http1"):

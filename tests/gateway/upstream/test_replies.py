@@ -18,9 +18,13 @@ WHOLE = {
     "length": (b"GET", OK, 200, b"ok", True),
     "empty": (b"GET", LINE + b"Content-Length: 0\r\n\r\n", 200, b"", True),
     "equal-lengths": (b"GET", LINE + b"Content-Length: 2\r\nContent-Length: 2\r\n\r\nok", 200, b"ok", True),
+    "listed-lengths": (b"GET", LINE + b"Content-Length: 2, 2\r\n\r\nok", 200, b"ok", True),
+    "offers-an-upgrade": (b"GET", LINE + b"Upgrade: h2c\r\nConnection: Upgrade\r\n" + OK[17:], 200, b"ok", True),
     "no-reason": (b"GET", b"HTTP/1.1 200 \r\nContent-Length: 2\r\n\r\nok", 200, b"ok", True),
     "chunked": (b"GET", CHUNKED + b"2\r\nok\r\nA\r\n0123456789\r\n0\r\n\r\n", 200, b"ok0123456789", True),
     "chunk-extensions": (b"GET", CHUNKED + b'2;a=b;c="d"\r\nok\r\n0;x\r\n\r\n', 200, b"ok", True),
+    "padded-chunk-sizes": (b"GET", CHUNKED + b"2 \t\r\nok\r\n0  \r\n\r\n", 200, b"ok", True),
+    "leading-zeros": (b"GET", CHUNKED + b"0002\r\nok\r\n0000\r\n\r\n", 200, b"ok", True),
     "trailers": (b"GET", CHUNKED + b"2\r\nok\r\n0\r\nX-Sum: 1\r\nContent-Length: 9\r\n\r\n", 200, b"ok", True),
     "until-close": (b"GET", LINE + b"\r\nall of it", 200, b"all of it", False),
     "says-close": (b"GET", LINE + b"Connection: close\r\nContent-Length: 2\r\n\r\nok", 200, b"ok", False),
@@ -99,6 +103,11 @@ CUT = {
     "bad-size": (CHUNKED + b"5\r\nhello\r\nxyz\r\nhello\r\n0\r\n\r\n", b"hello"),
     "negative-size": (CHUNKED + b"5\r\nhello\r\n-5\r\nhello\r\n0\r\n\r\n", b"hello"),
     "huge-size": (CHUNKED + b"5\r\nhello\r\n" + b"F" * 40 + b"\r\nhello\r\n0\r\n\r\n", b"hello"),
+    "empty-size": (CHUNKED + b"5\r\nhello\r\n\r\n0\r\n\r\n", b"hello"),
+    "prefixed-size": (CHUNKED + b"5\r\nhello\r\n0x2\r\nok\r\n0\r\n\r\n", b"hello"),
+    "endless-extension": (CHUNKED + b"5\r\nhello\r\n2;" + b"a" * 200_000 + b"\r\nok\r\n0\r\n\r\n", b"hello"),
+    "endless-size": (CHUNKED + b"5\r\nhello\r\n" + b"0" * 200_000, b"hello"),
+    "endless-trailers": (CHUNKED + b"5\r\nhello\r\n0\r\nX: " + b"a" * 200_000, b"hello"),
     "no-line-break-behind-a-chunk": (CHUNKED + b"5\r\nhelloXX0\r\n\r\n", b"hello"),
 }
 
@@ -167,6 +176,54 @@ async def test_fields_as_they_came(connect: Making, serve: Serving) -> None:
         (b"X-Empty", b""),
         (b"Content-Length", b"0"),
     ]
+
+
+LENGTH, CODING = b"Content-Length: 3\r\n", b"Transfer-Encoding: chunked\r\n"
+
+
+@pytest.mark.parametrize("fields", [LENGTH + CODING, CODING + LENGTH], ids=["length-first", "chunked-first"])
+async def test_length_beside_chunks(connect: Making, serve: Serving, fields: bytes) -> None:
+    """Of two framings the chunks count, and the length is nowhere believed (W-047)."""
+    vendor = await serve(replies(LINE + fields + b"\r\n2\r\nok\r\n0\r\n\r\n"))
+    upstream = connect(vendor.url)
+
+    answers = [await ask(upstream) for _ in range(2)]
+
+    assert [answer.body for answer in answers] == [b"ok", b"ok"]
+
+
+async def test_control_in_a_value(connect: Making, serve: Serving) -> None:
+    """A control character in a value costs at most its field (W-052)."""
+    vendor = await serve(replies(LINE + b"X: a\x07b\r\nY: 1\r\n" + OK[17:]))
+
+    answer = await ask(connect(vendor.url))
+
+    assert answer.body == b"ok"
+    assert (b"Y", b"1") in answer.headers
+
+
+async def test_whole(connect: Making, serve: Serving) -> None:
+    """What an exchange calls its whole body is that, and can still be read as it arrives."""
+    vendor = await serve(replies(OK))
+    upstream = connect(vendor.url)
+
+    async with upstream.exchange(call()) as exchange:
+        assert exchange.whole in {None, b"ok"}
+        assert [chunk async for chunk in exchange.chunks()] == [b"ok"]
+
+
+async def test_reply_before_the_request(connect: Making, serve: Serving) -> None:
+    """A vendor that refuses a connection may say so before it is asked."""
+
+    async def script(connection: Connection) -> None:
+        await connection.send(b"HTTP/1.1 503 Full\r\nConnection: close\r\nContent-Length: 4\r\n\r\nfull")
+        await connection.gone()
+
+    vendor = await serve(script)
+
+    answer = await ask(connect(vendor.url))
+
+    assert (answer.status, answer.body) == (503, b"full")
 
 
 @pytest.mark.parametrize("answer", [LINE + b"X: a\r\n b\r\n" + OK[17:], OK.replace(b"\r\n", b"\n")])
@@ -300,7 +357,7 @@ async def test_stalled_body(connect: Making, serve: Serving) -> None:
         await connection.request()
         await connection.send(LINE + b"Content-Length: 9\r\n\r\n")
         for _ in range(3):
-            await asyncio.sleep(0.12)
+            await asyncio.sleep(0.25)
             await connection.send(b"a")
         await connection.gone()
 
@@ -308,7 +365,7 @@ async def test_stalled_body(connect: Making, serve: Serving) -> None:
     upstream, got = connect(vendor.url), bytearray()
 
     with pytest.raises(Cut) as cut:
-        await ask(upstream, call(total=0.1, first_byte=0.1, idle=0.2), into=got)
+        await ask(upstream, call(total=0.5, first_byte=0.5, idle=1.0), into=got)
 
     assert (cut.value.reason, bytes(got)) == (Reason.HTTP_RESPONSE_TIMEOUT, b"aaa")
     assert await until(lambda: vendor.open == 0)

@@ -87,6 +87,36 @@ async def test_body(connect: Making, serve: Serving, name: str) -> None:
     assert (unchunked(sent) if expected is None else sent) == b"".join(pieces)
 
 
+@pytest.mark.parametrize("name", BODIES)
+async def test_body_that_is_here(connect: Making, serve: Serving, name: str) -> None:
+    """A body that is given whole goes out in the same framing."""
+    framing, pieces, expected = BODIES[name]
+    vendor = await serve(replies(OK))
+    made = call(b"POST", headers=[framing], body=Body(()))
+    made.body = b"".join(pieces)
+
+    await ask(connect(vendor.url), made)
+
+    head, _, sent = vendor.requests[0].partition(b"\r\n\r\n")
+    assert head == b"POST /x HTTP/1.1\r\nHost: vendor.example\r\n" + b": ".join(framing)
+    assert (unchunked(sent) if expected is None else sent) == b"".join(pieces)
+
+
+async def test_large_body_that_is_here(connect: Making, serve: Serving) -> None:
+    """A body that is given whole and does not fit into the system's buffers arrives, too."""
+    data = bytes(range(256)) * 32768
+    vendor = await serve(replies(OK))
+    made = call(b"PUT", headers=[(b"Content-Length", b"%d" % len(data))], body=Body(()))
+    made.body = data
+    upstream = connect(vendor.url)
+
+    answer = await ask(upstream, made)
+
+    assert answer.body == b"ok"
+    assert vendor.requests[0].endswith(b"\r\n\r\n" + data)
+    assert upstream.connections() == (0, 1, 3)
+
+
 @pytest.mark.parametrize("name", ["length", "chunked"])
 async def test_body_that_breaks_off(connect: Making, serve: Serving, name: str) -> None:
     """What the body's source raises goes through, and the message to the vendor cannot look whole (W-046)."""
