@@ -146,7 +146,7 @@ class VendorSettings(Model):
     """A forward proxy that is asked with CONNECT; the environment's proxies are never used."""
     http2: Flag = False
     """Whether HTTP/2 is offered to the vendor."""
-    engine: Literal["http1", "httpx"] = "httpx"
+    engine: Literal["http1", "httpx"] = "http1"
     """The engine that speaks to the vendor."""
 
     _vendor: Vendor | None = PrivateAttr(default=None)

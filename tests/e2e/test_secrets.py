@@ -322,7 +322,7 @@ def vendors(url: str, folder: Path, egress: int) -> dict[str, object]:
         "own": {**common, "credential": "passthrough"},
         "broken": {**common, "credential": credential("${PIXII_KEY}")},
         "small": {**common, "max_request_body": 10},
-        "proxied": {**common, "proxy": f"http://user:{canary('proxy-password')}@127.0.0.1:{egress}"},
+        "proxied": {**common, "engine": "httpx", "proxy": f"http://user:{canary('proxy-password')}@127.0.0.1:{egress}"},
     }
 
 

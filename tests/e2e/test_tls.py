@@ -52,7 +52,7 @@ def gateway(folder: Path, vendors: dict[str, RogueVendor]) -> Iterator[ThreadGat
     settings["other-sni"] = {**settings["good"], "tls": {**trusted, "server_name": "nobody.example"}}
     settings["system-cas"] = {**settings["good"], "tls": {}}
     certificate = {"certificate": str(folder / "good.pem"), "key": str(folder / "good.key")}
-    settings["presents"] = {**settings["client"], "tls": {**trusted, **certificate}}
+    settings["presents"] = {**settings["client"], "engine": "httpx", "tls": {**trusted, **certificate}}
     with ThreadGateway(settings_text(settings, {"tls": certificate})) as gateway:
         yield gateway
 

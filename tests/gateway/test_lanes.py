@@ -40,6 +40,7 @@ OTHER = (
     {"proxy": "http://127.0.0.1:3128"},
     {"tls": {"server_name": "vendor.example"}},
     {"http2": True},
+    {"engine": "http1"},
 )
 
 
@@ -56,9 +57,10 @@ async def test_connections_stay(change: dict[str, Any]) -> None:
 @pytest.mark.parametrize("change", OTHER)
 async def test_connections_are_new(change: dict[str, Any]) -> None:
     """What changes where or how a vendor is dialled makes new connections."""
-    before = runtime(pixii={"base_url": "https://127.0.0.1:9"})
+    pixii = {"base_url": "https://127.0.0.1:9", "engine": "httpx"}
+    before = runtime(pixii=pixii)
 
-    after = before.following(loads({"pixii": {"base_url": "https://127.0.0.1:9", **change}}))
+    after = before.following(loads({"pixii": {**pixii, **change}}))
 
     assert after.lanes["pixii"].upstream is not before.lanes["pixii"].upstream
 

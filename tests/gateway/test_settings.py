@@ -71,7 +71,7 @@ DEFAULTS: dict[str, Any] = {
             "tls": {"ca": None, "certificate": None, "key": None, "server_name": None},
             "proxy": None,
             "http2": False,
-            "engine": "httpx",
+            "engine": "http1",
         }
     },
     "limit_store": {"url": "memory", "ca": None, "when_away": "share"},
