@@ -63,21 +63,22 @@ class Access:
         now = time.perf_counter()
         outcome = self._outcome()
         metrics, call = self.metrics, self.call
-        metrics.request(self.route, self.method, self.status, outcome)
-        metrics.caller(self.caller, outcome)
-        metrics.duration(self.route, now - self.began_at, self.trace_id)
-        vendor_seconds = None
+        seconds = now - self.began_at
+        vendor_seconds = queued = overhead = None
         if call is not None and call.sent_at is not None:
             vendor_seconds = (call.head_at or now) - call.sent_at
-            metrics.vendor_duration(self.route, vendor_seconds, self.trace_id)
-            metrics.queue.observe(self.queued + (call.connected_at or now) - call.began_at)
+            queued = self.queued + (call.connected_at or now) - call.began_at
         elif self.queued:
-            metrics.queue.observe(self.queued)
+            queued = self.queued
         if self.answered_at is not None:
             waited = 0.0 if call is None else (call.head_at or self.answered_at) - call.began_at
-            metrics.overhead.observe(max(0.0, self.answered_at - self.began_at - waited - self.queued))
-        if self.vendor_status is not None:
-            metrics.reply(self.vendor_status)
+            overhead = max(0.0, self.answered_at - self.began_at - waited - self.queued)
+        tally = metrics.tally(self.route, self.method, self.status, outcome, self.caller, self.vendor_status)
+        if self.trace_id is None:
+            tally.add(seconds, vendor_seconds, queued, overhead)
+        else:
+            tally.add(None, None, queued, overhead)
+            metrics.traced(self.route, seconds, vendor_seconds, self.trace_id)
         if self.reason is not None:
             metrics.no_reply(self.reason)
         if self.problem is not None:
@@ -86,7 +87,7 @@ class Access:
         elif outcome is Outcome.ABORTED:
             self.remember(None, outcome)
         if logged:
-            self._write(outcome, now - self.began_at, vendor_seconds)
+            self._write(outcome, seconds, vendor_seconds)
 
     def remember(self, problem: Problem | None, outcome: Outcome, kind: str = "http") -> None:
         """Keep a failure for the console; none without a problem but an answer that was cut off."""

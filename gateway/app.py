@@ -121,6 +121,7 @@ class Gateway(Starlette):
     async def aclose(self) -> None:
         """Let go of every connection, and send the last spans."""
         await self.runtime.aclose()
+        self.metrics.books.tell()
         await self.runtime.allowance.store.aclose()
         if self._tracing is not None:
             await self._tracing.aclose()

@@ -116,7 +116,8 @@ class Runtime:
         return Runtime(settings, self.metrics, before=self, tracing=self._tracing)
 
     def observe(self) -> None:
-        """Note the state of connections, breakers and holds in the metrics."""
+        """Note what was added up, and the state of connections, breakers and holds, in the metrics."""
+        self.metrics.books.tell()
         for lane in self.lanes.values():
             lane.metrics.connections(*lane.upstream.connections())
             if lane.sender.breaker is not None:

@@ -18,7 +18,8 @@ from gateway.recent import Recent
 from normalizers import HouseCode, Problem, Source, Vendor
 
 from .limits import LimitMetrics, StoreMetrics
-from .table import TABLE
+from .table import OVERHEAD, QUEUE, SECONDS, TABLE
+from .tally import Books, Level, Seconds, Tally
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
 REGISTERED = frozenset(int(status) for status in http.HTTPStatus)
@@ -29,6 +30,9 @@ OTHER_ROUTE = "other"
 
 class Outcome(StrEnum):
     """How a request ended."""
+
+    # Each request looks one up; an Enum's own hash is a function of Python.
+    __hash__ = str.__hash__
 
     OK = "ok"
     CALLER_FAULT = "caller_fault"
@@ -65,6 +69,7 @@ class Metrics:
         ProcessCollector(registry=self.registry)
         self._metrics: dict[str, Counter | Gauge | Histogram] = {}
         self._observed: list[Callable[[], None]] = []
+        self.books = Books()
         self.recent = Recent()
         for row in TABLE:
             if row.kind is Histogram:
@@ -105,7 +110,8 @@ class Metrics:
         self._observed.append(read)
 
     def refresh(self) -> None:
-        """Bring the gauges up to date that tell a state and not an event."""
+        """Bring everything up to date: what was added up, and the gauges that tell a state and not an event."""
+        self.books.tell()
         for read in self._observed:
             read()
 
@@ -129,16 +135,18 @@ class VendorMetrics:
         self._connections = metrics.gauge("errgate_vendor_connections")
         self._in_flight = metrics.gauge("errgate_requests_in_flight")
         self._children: dict[tuple[object, ...], Counter] = {}
-        self._durations: dict[str, Histogram] = {}
-        self._vendor_durations: dict[str, Histogram] = {}
+        self._books = metrics.books
+        self._tallies: dict[tuple[object, ...], Tally] = {}
+        self._durations: dict[str, tuple[Seconds, Seconds | None]] = {}
         self._unmapped = metrics.counter("errgate_unmapped_codes_total")
         self._unreadable = metrics.counter("errgate_unreadable_replies_total")
-        self.overhead = metrics.histogram("errgate_overhead_seconds").labels(vendor)
+        self._overheads = Seconds(metrics.histogram("errgate_overhead_seconds").labels(vendor), OVERHEAD)
         self._queue = metrics.histogram("errgate_vendor_queue_seconds")
+        self._waits: Seconds | None = None
         if vendor != NO_VENDOR:
             self._connection_states = [self._connections.labels(vendor, state) for state in ("busy", "idle", "free")]
-            self.in_flight = self._in_flight.labels(vendor)
-            self.queue = self._queue.labels(vendor)
+            self.in_flight = Level(self._books, self._in_flight.labels(vendor))
+            self._waits = Seconds(self._queue.labels(vendor), QUEUE)
             self.limits = LimitMetrics(metrics, vendor)
             self.unmapped = self._unmapped.labels(vendor)
             self.unreadable = self._unreadable.labels(vendor)
@@ -187,24 +195,49 @@ class VendorMetrics:
         """Count a request that was sent again, or would have been."""
         self._retries.labels(self._vendor, result).inc()
 
-    def request(self, route: str, method: str, status: int | None, outcome: Outcome) -> None:
-        """Count a request, once, at its end."""
-        key = ("request", route, method, status, outcome)
-        child = self._children.get(key)
-        if child is None:
-            labels = (self._vendor, route, method_label(method), status_label(status), outcome.value)
-            # Whatever a hostile method is called, it shares one child, and the cache does not grow with it.
-            key = ("request", route, labels[2], status, outcome)
-            child = self._children[key] = self._requests.labels(*labels)
-        child.inc()
+    def tally(
+        self,
+        route: str,
+        method: str,
+        status: int | None,
+        outcome: Outcome,
+        caller: str,
+        vendor_status: int | None,
+    ) -> Tally:
+        """Where requests with these labels are counted, each once, at its end; `vendor_status`: of a reply."""
+        key = (route, method, status, outcome, caller, vendor_status)
+        tally = self._tallies.get(key)
+        if tally is None:
+            # Whatever a hostile method is called, it shares one, and the table does not grow with it.
+            key = (route, method_label(method), status, outcome, caller, vendor_status)
+            tally = self._tallies.get(key) or self._tallies.setdefault(key, self._tally(*key))
+        return tally
 
-    def caller(self, caller: str, outcome: Outcome) -> None:
-        """Count a request for its caller."""
-        key = ("caller", caller, outcome)
-        child = self._children.get(key)
-        if child is None:
-            child = self._children[key] = self._callers.labels(caller, self._vendor, outcome.value)
-        child.inc()
+    def _tally(
+        self,
+        route: str,
+        method: str,
+        status: int | None,
+        outcome: Outcome,
+        caller: str,
+        vendor_status: int | None,
+    ) -> Tally:
+        counters = [
+            self._requests.labels(self._vendor, route, method, status_label(status), outcome.value),
+            self._callers.labels(caller, self._vendor, outcome.value),
+        ]
+        if vendor_status is not None:
+            counters.append(self._replies.labels(self._vendor, status_label(vendor_status)))
+        if route not in self._durations:
+            known = self._vendor != NO_VENDOR
+            self._durations[route] = (
+                Seconds(self._duration.labels(self._vendor, route), SECONDS),
+                Seconds(self._vendor_duration.labels(self._vendor, route), SECONDS) if known else None,
+            )
+        duration, vendor = self._durations[route]
+        return Tally(
+            self._books, counters, duration=duration, vendor=vendor, queue=self._waits, overhead=self._overheads
+        )
 
     def error(self, problem: Problem, kind: str = "http") -> None:
         """Count an error by its codes."""
@@ -216,15 +249,6 @@ class VendorMetrics:
             if problem.unreadable:
                 self.unreadable.inc()
 
-    def reply(self, status: int) -> None:
-        """Count a reply by the vendor's own status."""
-        label = status_label(status)
-        key = ("reply", label)
-        child = self._children.get(key)
-        if child is None:
-            child = self._children[key] = self._replies.labels(self._vendor, label)
-        child.inc()
-
     def no_reply(self, reason: str) -> None:
         """Count a request to which no reply came."""
         self._failures.labels(self._vendor, reason).inc()
@@ -233,19 +257,20 @@ class VendorMetrics:
         """Count a job."""
         self._jobs.labels(self._vendor, result).inc()
 
-    def duration(self, route: str, seconds: float, trace_id: str | None) -> None:
-        """Note how long a request took, with its trace as an exemplar; `trace_id`: 32 hexadecimal digits (W-133)."""
-        child = self._durations.get(route)
-        if child is None:
-            child = self._durations[route] = self._duration.labels(self._vendor, route)
-        child.observe(seconds, None if trace_id is None else {"trace_id": trace_id})
+    def traced(self, route: str, seconds: float, vendor_seconds: float | None, trace_id: str) -> None:
+        """
+        Note how long a request took, and its vendor to the head of the reply, with its trace as an exemplar (W-133).
 
-    def vendor_duration(self, route: str, seconds: float, trace_id: str | None) -> None:
-        """Note how long the vendor took to the head of its reply, likewise."""
-        child = self._vendor_durations.get(route)
-        if child is None:
-            child = self._vendor_durations[route] = self._vendor_duration.labels(self._vendor, route)
-        child.observe(seconds, None if trace_id is None else {"trace_id": trace_id})
+        Args:
+            route: the request's.
+            seconds: all of it.
+            vendor_seconds: None where no vendor was asked.
+            trace_id: 32 hexadecimal digits.
+        """
+        exemplar = {"trace_id": trace_id}
+        self._duration.labels(self._vendor, route).observe(seconds, exemplar)
+        if vendor_seconds is not None:
+            self._vendor_duration.labels(self._vendor, route).observe(vendor_seconds, exemplar)
 
     def _error(self, house: HouseCode, label: str, source: Source, kind: str) -> Counter:
         key = ("error", house, label, source, kind)

@@ -9,6 +9,8 @@ from prometheus_client import Counter, Gauge, Histogram
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, 30, 60, 120, 300)
 # What a proxy adds is counted in fractions of a millisecond.
 OVERHEAD = (50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 50e-3, 100e-3, 250e-3, 1)
+# A wait for a place is over soon, or long.
+QUEUE = (*OVERHEAD, 5.0, 30.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ TABLE: tuple[Metric, ...] = (
         Histogram,
         ("vendor",),
         "Waiting for a limit, and for a connection to the vendor.",
-        (*OVERHEAD, 5.0, 30.0),
+        QUEUE,
     ),
     Metric(
         "errgate_limit_refused_total",

@@ -93,9 +93,11 @@ def test_hostile_methods_share_one_child(metrics: Metrics) -> None:
     """A thousand methods are one series, and nothing kept grows with them (W-127)."""
     counted = VendorMetrics(metrics, "acme")
 
-    for number in range(1000):
-        counted.request("other", f"M{number}", 501, Outcome.CALLER_FAULT)
+    tallies = {
+        id(counted.tally("other", f"M{number}", 501, Outcome.CALLER_FAULT, "none", None)) for number in range(1000)
+    }
 
+    assert len(tallies) == 1
     assert len(list(samples(metrics, "errgate_requests_total"))) == 1
 
 
@@ -114,7 +116,7 @@ def test_a_trace_is_an_exemplar_in_openmetrics(metrics: Metrics) -> None:
     """A request's trace id rides on its duration, in OpenMetrics only (W-133)."""
     counted = VendorMetrics(metrics, "acme")
 
-    counted.duration("submit", 0.2, TRACE)
+    counted.traced("submit", 0.2, 0.1, TRACE)
 
     accept = "application/openmetrics-text; version=1.0.0"
     body, content_type = encoded(metrics.registry, accept)
