@@ -1,8 +1,10 @@
-"""What the documents say is so: tables are what the code says, examples run, links lead somewhere."""
+"""What the documents say is so: tables are what the code says, commands and examples run, links lead somewhere."""
 
 import json
 import re
+import subprocess
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 from jsonschema import Draft202012Validator
@@ -12,26 +14,42 @@ from gateway import __version__, settings
 from gateway.cli import COMMANDS
 from gateway.metrics.table import TABLE
 from normalizers import VENDORS, HouseCode, problem_schema
+from tests import shell
+from tests.e2e.harness.gateway import free_port
+from tests.e2e.harness.tools import tool
 
 ROOT = README.parent
 PAGE = README.read_text(encoding="utf-8")
 DECISIONS = sorted((ROOT / "docs" / "decisions").glob("*.md"))
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *DECISIONS])
+# Vendors' documents are data; what tools leave behind is nobody's page.
+DOCUMENTS = {
+    path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
+    for path in sorted(ROOT.rglob("*.md"))
+    if not {part for part in path.relative_to(ROOT).parts[:-1] if part.startswith(".")}
+    and not path.is_relative_to(ROOT / "tests")
+}
 
-# What the examples of README take from the environment.
+# What the examples take from the environment.
 ENVIRONMENT = {
     "PIXII_KEY": "pk_test_made_up",
     "PIKZELS_KEY": "pkz_made_up",
+    "ACME_KEY": "made-up",
     "ERRGATE_ADMIN_TOKEN": "a-made-up-token-of-32-characters",
 }
 
 
-def blocks(language: str) -> list[str]:
-    """The fenced blocks of README in one language."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+def blocks(language: str, page: str = PAGE) -> list[str]:
+    """The fenced blocks of a page in one language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
 
 
-SETTINGS_EXAMPLES = [block for block in blocks("yaml") if re.search("^vendors:", block, re.MULTILINE)]
+SETTINGS_EXAMPLES = [
+    pytest.param(block, id=f"{name}-{number}")
+    for name, page in DOCUMENTS.items()
+    for number, block in enumerate(blocks("yaml", page))
+    # The values of the chart are tests/test_helm.py's.
+    if re.search("^vendors:", block, re.MULTILINE) and not name.startswith("helm/")
+]
 
 
 def test_tables_are_fresh() -> None:
@@ -90,11 +108,9 @@ def test_command_is_documented(name: str) -> None:
     assert f"`errgate {name}" in PAGE
 
 
-@pytest.mark.parametrize("number", range(len(SETTINGS_EXAMPLES)))
-def test_settings_example_is_valid(number: int) -> None:
-    """Whoever copies an example of settings gets settings."""
-    example = SETTINGS_EXAMPLES[number]
-
+@pytest.mark.parametrize("example", SETTINGS_EXAMPLES)
+def test_settings_example_is_valid(example: str) -> None:
+    """Whoever copies an example of settings, from any page, gets settings."""
     loaded = settings.loads(example, environ=ENVIRONMENT)
 
     assert loaded.vendors
@@ -142,14 +158,85 @@ def test_first_commands_are_targets() -> None:
     assert all(re.search(rf"^{command}:.* ## ", makefile, re.MULTILINE) for command in commands)
 
 
-@pytest.mark.parametrize("path", DOCUMENTS, ids=[path.name for path in DOCUMENTS])
-def test_links_lead_somewhere(path: Path) -> None:
-    """A link inside the repository has a file at its end."""
-    links = re.findall(r"\]\(([^)#:]+)\)", path.read_text(encoding="utf-8"))
+LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)|!\[[^\]]*\]\(([^)\s]+)\)|(?:href|src)=\"([^\"]+)\"")
 
-    broken = [link for link in links if not (path.parent / link).exists()]
+
+def without_code(page: str) -> str:
+    """A page without what is shown as it is."""
+    return re.sub(r"^(```+).*?^\1$|`[^`\n]*`", "", page, flags=re.DOTALL | re.MULTILINE)
+
+
+def anchors(page: str) -> set[str]:
+    """What a link may point to: the headings, as forges spell them, and explicit ids."""
+    headings = re.findall(
+        r"^#{1,6} (.*)$", re.sub(r"^(```+).*?^\1$", "", page, flags=re.DOTALL | re.MULTILINE), re.MULTILINE
+    )
+    slugs = [
+        re.sub(r"[^\w\- ]", "", re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", text).lower()).replace(" ", "-")
+        for text in headings
+    ]
+    numbered = {f"{slug}-{number}" for slug in slugs for number in range(1, slugs.count(slug))}
+    return {*slugs, *numbered, *re.findall(r'\bid="([^"]+)"', page)}
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_links_lead_somewhere(name: str) -> None:
+    """A link inside the repository has a file at its end, and a heading where it names one."""
+    broken = []
+
+    for link in (next(filter(None, found)) for found in LINK.findall(without_code(DOCUMENTS[name]))):
+        place, _, anchor = unquote(link).partition("#")
+        if re.match(r"[a-z]+:", place):
+            continue
+        target = (ROOT / name).parent / place if place else ROOT / name
+        there = target.exists() and target.resolve().is_relative_to(ROOT)
+        if not there or (anchor and anchor not in anchors(target.read_text(encoding="utf-8"))):
+            broken.append(link)
 
     assert broken == []
+
+
+def test_dead_links_are_seen() -> None:
+    """The test above would notice: it finds links and anchors where there are some."""
+    page = "# One `two`: three\n\n[a](x.md#b) ![c](d.png) `[no](link)`\n\n```\n# no heading\n[no](link)\n```\n"
+
+    found = [next(filter(None, link)) for link in LINK.findall(without_code(page))]
+
+    assert found == ["x.md#b", "d.png"]
+    assert anchors(page) == {"one-two-three"}
+
+
+COMMANDED = {name: page for name, page in DOCUMENTS.items() if list(shell.blocks(page))}
+
+
+@pytest.mark.parametrize("name", COMMANDED)
+def test_commands_run(name: str, tmp_path: Path) -> None:
+    """Every command of a page works, pasted one after the other into a shell."""
+    page = COMMANDED[name]
+    if all(block.needs for block in shell.blocks(page)):
+        pytest.skip(f"needs {', '.join(sorted({block.needs or '' for block in shell.blocks(page)}))}")
+
+    done = shell.run(page, tmp_path, tool("curl", "curl"), (free_port(), free_port()), **ENVIRONMENT)
+
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "block"),
+    [
+        pytest.param(name, block, id=f"{name}-{block.line}")
+        for name, page in COMMANDED.items()
+        for block in shell.blocks(page)
+        if block.language != "yaml"
+    ],
+)
+def test_commands_are_shell(name: str, block: shell.Block) -> None:
+    """Every block of commands is one for a shell, also where it cannot run here; those that can are known."""
+    parsed = subprocess.run(["bash", "-n"], input=block.commands, capture_output=True, text=True, check=False)
+
+    assert (parsed.returncode, parsed.stderr) == (0, "")
+    assert block.commands
 
 
 @pytest.mark.parametrize("path", DECISIONS, ids=[path.stem for path in DECISIONS])
