@@ -43,7 +43,7 @@ def histogram(name: str, buckets: Mapping[str, str], **labels: str) -> dict[str,
     whole: dict[str, str] = {}
     for bound, values in buckets.items():
         whole |= series(f"{name}_bucket", values, **labels, le=bound)
-    return whole | series(f"{name}_count", next(reversed(buckets.values())), **labels)
+    return whole | series(f"{name}_count", buckets["+Inf"], **labels)
 
 
 def well(minutes: int) -> dict[str, str]:

@@ -196,7 +196,7 @@ def test_trial_secret_only_for_a_trial() -> None:
 
 # --- The warnings -----------------------------------------------------------------------------------------------------
 
-WARNINGS = {
+WARNINGS: dict[str, dict[str, Any]] = {
     "limitStore.url is memory and there can be 3 pods": {"replicaCount": 3},
     "limitStore.url is memory and there can be 9 pods": {"autoscaling": {"enabled": True, "maxReplicas": 9}},
     "vendors.pixii.value": {"config": {"callers": "open"}, "vendors": {"pixii": {"value": "pk_made_up"}}},

@@ -145,7 +145,7 @@ def test_a_typo_is_found_at_every_level(path: tuple[str, ...]) -> None:
 
 
 # In the chart's values, in the settings, in a list, in a mapping by name.
-TYPOS = {
+TYPOS: dict[str, dict[str, Any]] = {
     "replicaCuont": {"replicaCuont": 2},
     "prot": {"metrics": {"prot": 9091}},
     "base_ulr": {"config": {"vendors": {"pixii": {"base_ulr": "https://x.example"}}}},
