@@ -13,7 +13,9 @@ from pydantic import PlainSerializer, PlainValidator, SecretStr, WithJsonSchema
 
 from .values import matching, shown, text
 
-HOST = re.compile(r"(?=.{1,253}$)[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_.])?")
+# What a resolver can ask for: labels of 1 to 63 letters (RFC 1035 2.3.4), a dot at the end for a name that is whole.
+LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+HOST = re.compile(rf"(?=.{{1,253}}\.?$)(?:{LABEL}\.)*{LABEL}\.?")
 AUTHORITY = re.compile(r"(?P<host>\[[^\]]*\]|[^\[\]:]*)(?::(?P<port>[0-9]{1,5}))?")
 PORTS = 1 << 16
 TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")
@@ -92,7 +94,9 @@ def _split(value: str, schemes: tuple[str, ...]) -> SplitResult:
     try:
         _host(parts.hostname)
     except ValueError:
-        raise ValueError("is no URL; its host cannot be read") from None
+        raise ValueError(
+            "is no URL; its host cannot be read: between dots go 1 to 63 letters, digits, - or _"
+        ) from None
     if "?" in value or "#" in value:
         raise ValueError("must end with its path; take away what follows the ? or #")
     return parts
