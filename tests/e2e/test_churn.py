@@ -88,6 +88,7 @@ def test_callers_that_hang_up(gateway: ThreadGateway, vendor: RogueVendor) -> No
     assert seen <= CALLERS
 
 
+@pytest.mark.alone
 def test_a_caller_that_leaves_frees_the_vendor(gateway: ThreadGateway, vendor: RogueVendor) -> None:
     """A caller that leaves while the vendor thinks, or mid-answer, ends the vendor's connection within 1 s (W-157)."""
     for start in (b"", OK + b"Content-Length: 1000000\r\n\r\n" + b"x" * 1000):

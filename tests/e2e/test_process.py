@@ -166,6 +166,7 @@ def asking(process: ProcessGateway, target: str, answers: list[Response | BaseEx
     return thread
 
 
+@pytest.mark.alone
 def test_end_loses_nothing(process: ProcessGateway, vendor: RogueVendor) -> None:
     """On SIGTERM readiness goes at once, requests are taken for `lameduck`, running ones finish, and the exit is 0."""
     vendor.script(pause(1.3), send(reply(200, b"late")))
@@ -188,6 +189,7 @@ def test_end_loses_nothing(process: ProcessGateway, vendor: RogueVendor) -> None
     assert [answer.body for answer in answers if isinstance(answer, Response)] == [b"late", b"late"]
 
 
+@pytest.mark.alone
 def test_end_waits_no_longer_than_grace(process: ProcessGateway, vendor: RogueVendor) -> None:
     """What cannot finish within `grace` gets 503 `overloaded`, or is cut where its head is out (W-166)."""
     vendor.answer = lambda wire, request: (begin, Wire.stall)[b"wait" in request.target](wire)
@@ -215,6 +217,7 @@ def begin(wire: Wire) -> None:
     wire.stall()
 
 
+@pytest.mark.alone
 def test_ctrl_c_does_not_wait_for_lameduck(process: ProcessGateway) -> None:
     """SIGINT ends an idle gateway at once, with exit 0."""
     began = time.monotonic()

@@ -569,6 +569,7 @@ def test_expected_body(gateway: ThreadGateway, vendor: RogueVendor) -> None:
 @pytest.mark.parametrize(
     "framing", [("Content-Length", "10"), ("Transfer-Encoding", "chunked")], ids=["length", "chunks"]
 )
+@pytest.mark.alone
 def test_body_that_stops(gateway: ThreadGateway, vendor: RogueVendor, framing: tuple[str, str]) -> None:
     """A body that stops coming is 408 and closes; what the vendor got is not whole (W-078, W-148)."""
     gateway.asked += 1

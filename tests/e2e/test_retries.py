@@ -335,6 +335,7 @@ DELAYS = {
 
 
 @pytest.mark.parametrize(("delay", "times", "seconds"), DELAYS.values(), ids=DELAYS)
+@pytest.mark.alone
 def test_retry_after_is_respected(
     gateway: ThreadGateway, vendor: RogueVendor, delay: str, times: int, seconds: float
 ) -> None:
@@ -348,6 +349,7 @@ def test_retry_after_is_respected(
     assert seconds <= time.monotonic() - began < seconds + 2
 
 
+@pytest.mark.alone
 def test_no_second_try_without_time_for_it(gateway: ThreadGateway, vendor: RogueVendor) -> None:
     """With a deadline of 1 s a first try that took most of it is the only one (W-117)."""
     vendor.script(pause(0.8), fin())
@@ -360,6 +362,7 @@ def test_no_second_try_without_time_for_it(gateway: ThreadGateway, vendor: Rogue
     assert time.monotonic() - began < 2
 
 
+@pytest.mark.alone
 def test_tries_share_one_deadline(gateway: ThreadGateway, vendor: RogueVendor) -> None:
     """The second try ends when the first one's deadline does (W-117)."""
     first(vendor, pause(0.3), fin())

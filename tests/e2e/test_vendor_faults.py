@@ -197,6 +197,7 @@ NOT_SENT: dict[str, tuple[str, str, str]] = {
 
 
 @pytest.mark.parametrize(("target", "code", "reason"), NOT_SENT.values(), ids=NOT_SENT)
+@pytest.mark.alone
 def test_not_sent_is_retryable(
     gateway: ThreadGateway, vendor: RogueVendor, target: str, code: str, reason: str
 ) -> None:
@@ -396,6 +397,7 @@ BROKEN_ERRORS: dict[str, tuple[Step, ...]] = {
 
 
 @pytest.mark.parametrize("steps", BROKEN_ERRORS.values(), ids=BROKEN_ERRORS)
+@pytest.mark.alone
 def test_the_status_decides_of_a_broken_error(
     gateway: ThreadGateway, vendor: RogueVendor, steps: tuple[Step, ...]
 ) -> None:
@@ -411,6 +413,7 @@ def test_the_status_decides_of_a_broken_error(
 
 
 @pytest.mark.parametrize(("name", "seconds"), [("patient", 5.0), ("hasty", 2.0)], ids=["5-s", "max-duration"])
+@pytest.mark.alone
 def test_error_body_is_given_five_seconds(
     gateway: ThreadGateway, vendor: RogueVendor, name: str, seconds: float
 ) -> None:

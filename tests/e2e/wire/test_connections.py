@@ -93,6 +93,7 @@ def test_silent_callers(leaving: ThreadGateway, vendor: RogueVendor) -> None:
 
 @pytest.mark.parametrize("first", [b"", bytes_of("GET", "/pixii/x")], ids=["new", "used"])
 @pytest.mark.parametrize("drip", [b"\r\n", b"\r\n\r\n", b"G"], ids=["line-end", "line-ends", "letter"])
+@pytest.mark.alone
 def test_bytes_that_begin_nothing(leaving: ThreadGateway, vendor: RogueVendor, first: bytes, drip: bytes) -> None:
     """Line ends before a request keep no connection open: new or used, it is closed in time (W-148)."""
     with leaving.connect() as client:
@@ -108,6 +109,7 @@ def test_bytes_that_begin_nothing(leaving: ThreadGateway, vendor: RogueVendor, f
                 client.send(b"\r\n" if drip != b"G" else b"E")
 
 
+@pytest.mark.alone
 def test_dripped_head_is_late(leaving: ThreadGateway, vendor: RogueVendor) -> None:
     """The deadline of a head is for all of it: bytes that keep coming do not move it (W-148)."""
     began = time.monotonic()

@@ -110,6 +110,7 @@ def test_forwarded_for(gateway: ThreadGateway, vendor: RogueVendor) -> None:
     assert not second.head.names() & {"forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"}
 
 
+@pytest.mark.alone
 def test_bytes_pass_as_they_come(gateway: ThreadGateway, vendor: RogueVendor) -> None:
     """GO-08, GO-09, GO-10: the head goes out before any byte of the body, and each byte when it comes."""
     vendor.script(
@@ -223,6 +224,7 @@ STREAMED = {
 
 
 @pytest.mark.parametrize("media_type", STREAMED.values(), ids=STREAMED)
+@pytest.mark.alone
 def test_streams_are_flushed(gateway: ThreadGateway, vendor: RogueVendor, media_type: str) -> None:
     """GO-26: events, and bodies of unknown length, go out at once."""
     head = OK + f"Content-Type: {media_type}\r\nTransfer-Encoding: chunked\r\n\r\n".encode()

@@ -49,6 +49,7 @@ BEHIND = {
 
 
 @pytest.mark.parametrize("behind", BEHIND.values(), ids=BEHIND)
+@pytest.mark.alone
 def test_refused_behind_an_answer_in_flight(gateway: ThreadGateway, vendor: RogueVendor, behind: bytes) -> None:
     """What is refused while an answer is in flight neither hurts that answer nor keeps the gateway busy (W-056)."""
     gateway.uncounted = True
@@ -180,6 +181,7 @@ def test_caller_that_leaves_with_requests_waiting(gateway: ThreadGateway, vendor
     assert len(vendor.requests) == 1
 
 
+@pytest.mark.alone
 def test_thousands_of_requests_in_one_write(gateway: ThreadGateway, vendor: RogueVendor) -> None:
     """A write full of requests keeps nobody waiting, and only a hundred of them wait: the rest is not read (F-58)."""
     gateway.uncounted = True
