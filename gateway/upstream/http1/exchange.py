@@ -94,6 +94,12 @@ class Http1Exchange:
         connection = self._pool.idle()
         if connection is None:
             connection = await self._pool.connection(call, self._ends_at)
+        if call.ready is not None:
+            try:
+                call.ready()
+            except BaseException:
+                self._pool.give_back(connection, again=True)
+                raise
         self._connection = connection
         try:
             self._send(connection, head)
