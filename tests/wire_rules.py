@@ -32,7 +32,6 @@ DOES_NOT_APPLY = {
 
 # Kept by work that is still to come; an entry is taken out with the test that keeps it.
 STILL_TO_COME = {
-    **dict.fromkeys([f"W-{number:03d}" for number in (*range(85, 89), *range(90, 98))], "limits and holds"),
     "W-135": "several workers",
     "W-165": "the deployment",
     "W-169": "the deployment",
@@ -78,10 +77,7 @@ OTHERS_DO_NOT_APPLY = {
     "53": "`source` tells every caller who made an error (contract 5)",
     "80": "the balancer in front ends long connections; ours are bounded by their idle time",
 }
-OTHERS_STILL_TO_COME = {
-    "55": "retries", "57": "retries", "58": "retries", "70": "limits and holds", "71": "limits and holds",
-    "72": "limits and holds", "73": "the breaker", "74": "limits and holds", "82": "limits and holds",
-}  # fmt: skip
+OTHERS_STILL_TO_COME: dict[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True)

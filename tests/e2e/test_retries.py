@@ -339,7 +339,7 @@ DELAYS = {
 def test_retry_after_is_respected(
     gateway: ThreadGateway, vendor: RogueVendor, delay: str, times: int, seconds: float
 ) -> None:
-    """Nothing is sent again before the vendor's Retry-After; where it is too long the answer is given now (W-118)."""
+    """Nothing is sent again before the vendor's Retry-After; where it is too long the answer is now (W-118, RC-74)."""
     first(vendor, send(reply(503, b"{}", [("Retry-After", delay)])))
     began = time.monotonic()
 
