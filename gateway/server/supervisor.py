@@ -12,12 +12,10 @@ import itertools
 import logging
 import os
 import pickle
-import shutil
 import signal
 import socket
 import struct
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -36,6 +34,7 @@ from gateway.reload import fingerprint, needs_restart, watch
 from gateway.settings import Settings, SettingsError
 
 from .control import Answer, Line, written
+from .folder import Folder
 
 T = TypeVar("T")
 
@@ -164,7 +163,8 @@ class Supervisor:
         self.failed = asyncio.Event()
         in_memory = settings.limit_store.url.get_secret_value() == IN_MEMORY
         self._shelf = shared.create() if in_memory else None
-        self.metrics_folder = tempfile.mkdtemp(prefix="errgate-metrics-")
+        self._folder = Folder()
+        self.metrics_folder = self._folder.path
         self._together = Together()
         self.admin = create_admin(self)
 
@@ -248,7 +248,7 @@ class Supervisor:
                     log.event(logging.ERROR, "worker does not end: killed", pid=worker.process.pid)
                     worker.signal(signal.SIGKILL)
                 end = time.monotonic() + STOPPING_SECONDS
-        shutil.rmtree(self.metrics_folder, ignore_errors=True)
+        self._folder.remove()
         if self._shelf is not None:
             self._shelf.close()
 
