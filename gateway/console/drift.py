@@ -29,12 +29,14 @@ def drift(
     found = []
     for name, vendor in settings.vendors.items():
         strange = [code for code in _together(unknown) if code["vendor"] == name]
+        below, lines = snippet(name, vendor, strange) if strange else (None, None)
         found.append(
             {
                 "vendor": name,
                 "title": vendor.vendor.title,
                 "unknown": strange,
-                "snippet": snippet(name, vendor, strange) if strange else None,
+                "below": below,
+                "snippet": lines,
                 "silent": _silent(vendor.vendor, totals.get(name)),
                 "known": len(vendor.vendor.rows),
             }
@@ -60,14 +62,16 @@ def _together(unknown: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return sorted(seen.values(), key=lambda code: -code["last_at"])
 
 
-def snippet(name: str, vendor: VendorSettings, unknown: Iterable[Mapping[str, Any]]) -> str:
-    """What to paste into the settings so that the table knows these codes."""
-    rows = ", ".join(f"{json.dumps(code['code'])}: {_meaning(code)}" for code in unknown)
-    codes = f"codes: {{{rows}}}"
-    if vendor.normalizer is None or isinstance(vendor.normalizer, str):
-        extended = vendor.normalizer or name
-        return f"normalizer: {{extends: {extended}, {codes}}}"
-    return codes
+def snippet(name: str, vendor: VendorSettings, unknown: Iterable[Mapping[str, Any]]) -> tuple[str, str]:
+    """Below which key of the settings to paste so that the table knows these codes, and what."""
+    rows = [f"{json.dumps(code['code'])}: {_meaning(code)}" for code in unknown]
+    codes = f"codes: {{{', '.join(rows)}}}"
+    described = vendor.normalizer
+    if described is None or isinstance(described, str):
+        return f"vendors.{name}", f"normalizer: {{extends: {described or name}, {codes}}}"
+    if described.codes:
+        return f"vendors.{name}.normalizer.codes", "\n".join(rows)
+    return f"vendors.{name}.normalizer", codes
 
 
 def _meaning(code: Mapping[str, Any]) -> str:

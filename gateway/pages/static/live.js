@@ -10,6 +10,7 @@
   const KEPT = 1000;
   const SHOWN = 100;
   const SPARKS = 60;
+  const CODES = 4;
 
   const FAULT_OF = { caller_fault: "caller", operator_fault: "operator", vendor_fault: "vendor", ok: "ok", refused: "refused", aborted: "gone", caller_gone: "gone" };
   const SHARES = ["ok", "caller", "operator", "vendor", "refused", "gone"];
@@ -38,11 +39,14 @@
     if (!whole) {
       return "–";
     }
+    if (!part || part === whole) {
+      return part ? "100 %" : "0 %";
+    }
     const percent = (part / whole) * 100;
-    if (part && percent < 0.1) {
+    if (percent < 0.1) {
       return "< 0.1 %";
     }
-    return part < whole && percent > 99.9 ? "> 99.9 %" : `${percent.toFixed(1)} %`;
+    return percent > 99.9 ? "> 99.9 %" : `${percent.toFixed(1)} %`;
   };
 
   const seconds = (value) => {
@@ -218,7 +222,7 @@
         link.setAttribute("href", href);
       }
     }
-    const more = entries.length - 5;
+    const more = entries.length - CODES;
     const words = entries.length ? "" : "No error in this time.";
     write($('[data-field="more-codes"]', card), more > 0 ? `and ${more} more ${more === 1 ? "code" : "codes"}` : words);
   };
@@ -243,7 +247,8 @@
     const longest = held[0];
     const breaker = vendor.breaker;
     const more = held.length > 1 ? `, and ${held.length - 1} more` : "";
-    const hold = longest && `${longest.code}, ${longest.scope}: ${longest.first ? "one request goes first" : pause(longest.seconds - passed)}${more}`;
+    const left = longest && (longest.first ? "one request goes first" : pause(longest.seconds - passed));
+    const hold = longest && `${left}: ${longest.code}, ${longest.scope}${more}`;
     write($('[data-field="hold"]', card), hold ?? "none");
     $('[data-field="hold"]', card).title = hold ?? "";
     const retry = breaker?.open ? (breaker.retry_in ? `open, tries again in ${pause(breaker.retry_in - passed)}` : "open, trying now") : null;
@@ -328,7 +333,9 @@
     button.type = "button";
     const dot = document.createElement("span");
     dot.setAttribute("aria-hidden", "true");
-    row.children[2].append(dot, button);
+    const fault = document.createElement("span");
+    fault.className = "sr";
+    row.children[2].append(dot, button, fault);
     button.addEventListener("click", () => open(row.failure));
     return row;
   };
@@ -339,8 +346,9 @@
     write(time, clock(failure.at));
     write(vendor, failure.vendor === "none" ? "–" : failure.vendor);
     code.firstElementChild.className = `dot ${failure.fault ?? "gone"}`;
-    write(code.lastElementChild, failure.code ?? "cut off");
-    code.lastElementChild.title = failure.fault ? `fault: ${failure.fault}` : "";
+    write(code.children[1], failure.code ?? "cut off");
+    code.children[1].title = failure.fault ? `fault: ${failure.fault}` : "";
+    write(code.lastElementChild, failure.fault ? `, ${failure.fault}’s fault` : "");
     write(theirs, failure.vendor_code ?? failure.reason ?? "–");
     const inside = failure.kind === "job" ? " in a job" : "";
     const own = failure.vendor_status !== null && failure.vendor_status !== failure.status ? `, theirs ${failure.vendor_status}` : "";
@@ -404,7 +412,7 @@
     write($("#envelope-title"), failure.code ?? "The answer was cut off");
     write($("#envelope-json"), failure.envelope ? JSON.stringify(failure.envelope, null, 2) : "No envelope: the head of a success was out already, so the connection was cut.");
     $("#envelope-page").setAttribute("href", failure.code ? `-/problems/${failure.code}` : "-/problems");
-    write($("#copy"), "Copy the envelope");
+    write($("#copy"), "Copy");
     $("#envelope").showModal();
   };
 
