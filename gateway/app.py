@@ -176,6 +176,8 @@ class Gateway(Starlette):
         following.allowance.keep()
         self.metrics.reload_successful.set(1)
         settings = following.settings
+        if settings.log.level != before.settings.log.level:
+            log.set_level(settings.log.level)
         log.event(logging.INFO, "settings reloaded", vendors=len(settings.vendors), warnings=list(settings.warnings))
 
     def abandon(self, faults: list[str]) -> None:

@@ -50,8 +50,13 @@ def configure(level: str, stream: TextIO | None = None) -> None:
     handler = logging.StreamHandler(stream or sys.stdout)
     handler.setFormatter(JsonFormatter())
     LOGGER.handlers = [handler]
-    LOGGER.setLevel(level.upper())
+    set_level(level)
     LOGGER.propagate = False
+
+
+def set_level(level: str) -> None:
+    """Write what is at least of that level from now on."""
+    LOGGER.setLevel(level.upper())
 
 
 def event(level: int, message: str, *, error: BaseException | None = None, **fields: object) -> None:

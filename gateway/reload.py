@@ -25,7 +25,10 @@ FIXED = (
     "server.admin.port",
     "server.workers",
     "server.tls",
+    "server.timeouts.head",
+    "server.timeouts.write_idle",
     "server.timeouts.keep_alive",
+    "server.max_connections",
     "limit_store",
 )
 

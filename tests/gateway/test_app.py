@@ -3,6 +3,7 @@
 import asyncio
 import io
 import json
+import logging
 from collections.abc import Iterator
 
 import pytest
@@ -90,6 +91,17 @@ async def test_reload(lines: io.StringIO) -> None:
     assert gateway.settings.vendors["pixii"].errors == "header"
     assert messages(lines) == ["settings reloaded"]
     assert gateway.metrics.reload_successful._value.get() == 1
+
+
+async def test_reload_of_the_log_level(lines: io.StringIO) -> None:
+    """How much is logged changes with the next line."""
+    gateway = reloading("log: {level: error}\n" + OLD)
+
+    assert gateway.reload() == []
+    log.event(logging.WARNING, "too quiet")
+    log.event(logging.ERROR, "loud enough")
+
+    assert messages(lines) == ["loud enough"]
 
 
 async def test_reload_of_bad_settings(lines: io.StringIO) -> None:

@@ -98,6 +98,10 @@ CHANGES = [
     ("server.admin.port", "server: {admin: {port: 9091}}\n"),
     ("server.admin.host", "server: {admin: {host: '::1'}}\n"),
     ("server.timeouts.keep_alive", "server: {timeouts: {keep_alive: 80s}}\n"),
+    ("server.timeouts.head", "server: {timeouts: {head: 11s}}\n"),
+    ("server.timeouts.write_idle", "server: {timeouts: {write_idle: 61s}}\n"),
+    ("server.max_connections", "server: {max_connections: 9}\n"),
+    ("server.workers", "server: {workers: 2}\n"),
 ]
 
 
