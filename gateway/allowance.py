@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from .admission import Gates, now
-from .limits import Bounds, Holding, Limit, Memory, Queue, Standing, Store, of_caller, of_vendor
-from .metrics import VendorMetrics
+from .limits import SECOND, Bounds, Holding, Limit, Memory, Queue, Standing, Store, of_caller, of_vendor
+from .metrics.limits import LimitGauges
 from .settings import Settings, Timeouts
 
 # What `limit_store.url` says for no store outside.
@@ -94,21 +94,27 @@ class Allowance:
                 by_vendor[vendor].append(holding)
         return by_vendor
 
-    def note_holds(self, vendors: Mapping[str, VendorMetrics]) -> None:
+    def note(self, gauges: LimitGauges) -> None:
         """Write when each vendor's latest hold ends, and how the store is, to the gauges."""
         moment = now()
-        for name, holdings in self.holds().items():
-            ends = [moment.wall + holding.held.until - moment.steady for holding in holdings]
-            vendors[name].limits.held_until(max(ends) / 1e6 if ends else 0)
+        gauges.held_until(
+            {
+                name: max((moment.wall + each.held.until - moment.steady for each in holdings), default=0) / SECOND
+                for name, holdings in self.holds().items()
+            }
+        )
+        gauges.store(up=self.store.up, errors=self.store.errors)
 
-    def note_standings(
-        self, standings: Mapping[str, Mapping[str, Standing]], vendors: Mapping[str, VendorMetrics]
-    ) -> None:
+    def note_standings(self, standings: Mapping[str, Mapping[str, Standing]], gauges: LimitGauges) -> None:
         """Write what `look` has found to the gauges."""
-        for name, limits in self.of_vendors.items():
-            found = standings[name]
-            counts = {limit.name: limit.rule.count for limit in limits if limit.name in found}
-            vendors[name].limits.standing({limit: (counts[limit], left) for limit, (left, _) in found.items()})
+        gauges.standing(
+            {
+                (name, limit.name): (limit.rule.count, standings[name][limit.name][0])
+                for name, limits in self.of_vendors.items()
+                for limit in limits
+                if not limit.keyed
+            }
+        )
 
 
 def _divided(limits: Iterable[Limit], workers: int) -> tuple[Limit, ...]:

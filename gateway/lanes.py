@@ -122,18 +122,13 @@ class Runtime:
             lane.metrics.connections(*lane.upstream.connections())
             if lane.sender.breaker is not None:
                 lane.metrics.breaker(is_open=lane.sender.breaker.is_open)
-        self.allowance.note_holds(self._counted)
-        self.metrics.store.note(up=self.allowance.store.up, errors=self.allowance.store.errors)
+        self.allowance.note(self.metrics.limits)
 
     async def look(self) -> dict[str, dict[str, Standing]]:
         """What is left of the limits that all share, by vendor and name; noted in the metrics, too."""
         standings = await self.allowance.look()
-        self.allowance.note_standings(standings, self._counted)
+        self.allowance.note_standings(standings, self.metrics.limits)
         return standings
-
-    @property
-    def _counted(self) -> dict[str, VendorMetrics]:
-        return {name: lane.metrics for name, lane in self.lanes.items()}
 
     def enter(self) -> None:
         """One more request runs on this generation."""

@@ -53,6 +53,8 @@ def describe(port: int, admin_port: int, sandbox: str) -> str:
         name: {
             "base_url": sandbox + BASE_PATHS[name],
             "credential": {"header": CREDENTIALS[name][0], "value": CREDENTIALS[name][1]},
+            # Contract 2: nobody who tries a 429 waits longer for the next request.
+            "hold": {"max": "10s", "max_quota": "10s"},
         }
         for name in EXAMPLES
     }

@@ -17,7 +17,7 @@ from prometheus_client.process_collector import ProcessCollector
 from gateway.recent import Recent
 from normalizers import HouseCode, Problem, Source, Vendor
 
-from .limits import LimitMetrics, StoreMetrics
+from .limits import LimitGauges, LimitMetrics
 from .table import OVERHEAD, QUEUE, SECONDS, TABLE
 from .tally import Books, Level, Seconds, Tally
 
@@ -83,7 +83,7 @@ class Metrics:
         self.loop_lag = self.histogram("errgate_event_loop_lag_seconds")
         self.reload_successful = self.gauge("errgate_config_last_reload_successful")
         self.gauge("errgate_build_info").labels(version).set(1)
-        self.store = StoreMetrics(self)
+        self.limits = LimitGauges(self)
         self.nobody = VendorMetrics(self, NO_VENDOR)
         self.nobody.prepare(None, own_credential=False, routes=())
 

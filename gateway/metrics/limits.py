@@ -17,19 +17,11 @@ class Named(Protocol):
 
 
 class LimitMetrics:
-    """
-    One vendor's limits and holds.
-
-    Mutable state: the names of the limits that have a gauge; those of a limit that a reload took away stay, at 0.
-    """
+    """One vendor's limits: whom they refused."""
 
     def __init__(self, metrics: Named, vendor: str) -> None:
         self._vendor = vendor
         self._refused = metrics.counter("errgate_limit_refused_total")
-        self._remaining = metrics.gauge("errgate_limit_remaining")
-        self._requests = metrics.gauge("errgate_limit_requests")
-        self._held_until = metrics.gauge("errgate_held_until_seconds").labels(vendor)
-        self._shown: set[str] = set()
 
     def prepare(self, refusing: Iterable[tuple[str, str]]) -> None:
         """Make the children of each limit and caller, at 0."""
@@ -40,34 +32,39 @@ class LimitMetrics:
         """Count a request that this limit refused."""
         self._refused.labels(self._vendor, limit, caller).inc()
 
-    def standing(self, limits: Mapping[str, tuple[int, int]]) -> None:
-        """Note what each shared limit admits, and what is left of it; these are all there are."""
-        for name in self._shown - limits.keys():
-            self._requests.labels(self._vendor, name).set(0)
-            self._remaining.labels(self._vendor, name).set(0)
-        self._shown.update(limits)
-        for name, (count, left) in limits.items():
-            self._requests.labels(self._vendor, name).set(count)
-            self._remaining.labels(self._vendor, name).set(left)
 
-    def held_until(self, when: float) -> None:
-        """Note when the latest hold ends, as Unix time; 0: there is none."""
-        self._held_until.set(when)
-
-
-class StoreMetrics:
+class LimitGauges:
     """
-    The store.
+    What is left, what is held, and how the store is.
 
-    Mutable state: how many of its errors are counted.
+    Mutable state: what has a gauge already, since what a reload takes away stays, at 0; how many of the store's errors
+    are counted.
     """
 
     def __init__(self, metrics: Named) -> None:
+        self._remaining = metrics.gauge("errgate_limit_remaining")
+        self._requests = metrics.gauge("errgate_limit_requests")
+        self._held_until = metrics.gauge("errgate_held_until_seconds")
         self._up = metrics.gauge("errgate_limit_store_up")
         self._errors = metrics.counter("errgate_limit_store_errors_total")
+        self._shown: dict[tuple[str, str], tuple[int, int]] = {}
+        self._held: dict[str, float] = {}
         self._counted = 0
 
-    def note(self, *, up: bool, errors: int) -> None:
+    def standing(self, limits: Mapping[tuple[str, str], tuple[int, int]]) -> None:
+        """Note what each shared limit, by vendor and name, admits, and what is left of it; these are all there are."""
+        self._shown = {**dict.fromkeys(self._shown, (0, 0)), **limits}
+        for names, (count, left) in self._shown.items():
+            self._requests.labels(*names).set(count)
+            self._remaining.labels(*names).set(left)
+
+    def held_until(self, ends: Mapping[str, float]) -> None:
+        """Note when the latest hold of each vendor ends, as Unix time; 0: there is none."""
+        self._held = {**dict.fromkeys(self._held, 0.0), **ends}
+        for vendor, when in self._held.items():
+            self._held_until.labels(vendor).set(when)
+
+    def store(self, *, up: bool, errors: int) -> None:
         """Note whether it answers, and how often it did not."""
         self._up.set(up)
         self._errors.inc(max(0, errors - self._counted))
