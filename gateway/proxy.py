@@ -24,7 +24,7 @@ from .metrics import NO_VENDOR, Outcome
 from .problems import Refused, no_reply, not_allowed, refuse, too_large
 from .replies import Judge
 from .resilience import REPLAYED_LIMIT_BYTES
-from .streams import CallerGone, Presence, Upload
+from .streams import CallerGone, Connection, Presence, Upload
 from .upstream import Call, Cut, NoReply
 
 # Methods that the gateway forwards; any other is 501 (W-037), and TRACE, which would reflect a credential, 405 (W-035).
@@ -43,6 +43,8 @@ NEVER_LEFT = frozenset(
 )
 
 ERROR_STATUS = 400
+
+_NO_EXTENSIONS: dict[str, Connection] = {}
 
 
 async def forward(
@@ -90,7 +92,8 @@ class _Passage:
         self.method: str = scope["method"]
         # uvicorn appends the request's trailers to its list once the body is read: they are not header fields (W-054).
         self.received: tuple[Header, ...] = tuple(scope["headers"])
-        self.presence = Presence(receive)
+        self.connection: Connection | None = scope.get("extensions", _NO_EXTENSIONS).get("errgate")
+        self.presence = Presence(receive, self.connection)
         self.upload: Upload | None = None
         self.trace = trace or identity.trace(self.received)
         self.access = Access(
@@ -251,15 +254,15 @@ class _Passage:
 
     async def _enter(self, admission: Admission) -> None:
         """Be admitted; a caller that hangs up while it waits is gone, though its body was not read (RC-82)."""
-        connection = self.scope.get("extensions", {}).get("errgate")
+        connection = self.connection
         if connection is None:
             await admission.enter()
             return
-        connection.on_gone = self.presence.leave
+        watched, connection.on_gone = connection.on_gone, self.presence.leave
         try:
             await admission.enter()
         finally:
-            connection.on_gone = None
+            connection.on_gone = watched
 
     def _aim(self) -> tuple[target.Target, bytes]:
         """Where the request wants to go, and the path by which the caller came there."""

@@ -5,14 +5,15 @@ A reply's body can be read ahead within bounds, to decide what it is, and is the
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Protocol
 
 from starlette.types import Receive
 
 from normalizers import HouseCode
 
 from .problems import refuse, too_large
-from .upstream import Cut
+from .upstream import Cut, Header
 
 
 class CallerGone(Exception):
@@ -75,6 +76,18 @@ class Upload:
                 yield chunk
 
 
+class Connection(Protocol):
+    """What a server of ours knows of the caller; it stands in the scope's extensions as `errgate`."""
+
+    on_gone: Callable[[], None] | None
+
+    def watch(self, gone: Callable[[], None]) -> None:
+        """Tell of a hang-up from now on, or at once if there was one."""
+
+    def whole(self, status: int, headers: Sequence[Header], body: bytes) -> bool:
+        """Write an answer that is all here in one go; false where it has to be sent as ASGI does it."""
+
+
 class Presence:
     """
     Notices that the caller hung up, and stops the request's own task (W-157).
@@ -82,8 +95,10 @@ class Presence:
     Mutable state: `gone`, set once. Nothing watches before the caller's body has ended, since both read one channel.
     """
 
-    def __init__(self, receive: Receive) -> None:
+    def __init__(self, receive: Receive, connection: Connection | None = None) -> None:
+        """`connection`: our own server's, which tells of a hang-up without a task that waits for it."""
         self._receive = receive
+        self._connection = connection
         self._request = asyncio.current_task()
         self._watcher: asyncio.Task[None] | None = None
         self._answered = False
@@ -91,7 +106,9 @@ class Presence:
 
     def watch(self) -> None:
         """Begin to watch; the caller's body has ended."""
-        if self._watcher is None:
+        if self._connection is not None:
+            self._connection.watch(self.leave)
+        elif self._watcher is None:
             self._watcher = asyncio.create_task(self._watch())
 
     async def _watch(self) -> None:
@@ -108,6 +125,8 @@ class Presence:
     def answered(self) -> None:
         """The last byte of the answer is going out: what the server says from now on is no hang-up."""
         self._answered = True
+        if self._connection is not None:
+            self._connection.on_gone = None
         if self._watcher is not None:
             self._watcher.cancel()
 

@@ -96,10 +96,48 @@ class Cycle(RequestResponseCycle):
 
     guard: Guard
     end: Callable[[], None]
+    # As uvicorn's has them when it begins; of its arguments nothing here uses loggers and default headers.
+    disconnected = False
+    more_body = True
+    response_started = False
+    response_complete = False
+    chunked_encoding: bool | None = None
     on_gone: Callable[[], None] | None = None
     broken = False
     bare = False
     left: int | None = None
+    _event: asyncio.Event | None = None
+    _has_news = False
+
+    def __init__(self, protocol: "Protocol", scope: Any, *, keep_alive: bool) -> None:  # noqa: ANN401  (its type is private)
+        self.scope = scope
+        self.transport = protocol.transport
+        self.flow = protocol.flow
+        self.waiting_for_100_continue = protocol.expect_100_continue
+        self.keep_alive = keep_alive
+        self.on_response = protocol.on_response_complete
+        self.guard = protocol.guard
+        self.end = protocol.linger
+        self.body = bytearray()
+
+    @property
+    def message_event(self) -> asyncio.Event:
+        """What `receive` waits for; made at its first call, since a request without a body never makes one."""
+        if self._event is None:
+            self._event = asyncio.Event()
+            if self._has_news:
+                self._event.set()
+        return self._event
+
+    @message_event.setter
+    def message_event(self, event: asyncio.Event) -> None:
+        self._event = event
+
+    def news(self) -> None:
+        """Wake `receive`: there is more of the body, or its end, or nobody is left."""
+        self._has_news = True
+        if self._event is not None:
+            self._event.set()
 
     async def run_asgi(self, app: Any) -> None:  # noqa: ANN401  (uvicorn's type is private)
         """Run the app; an answer that it leaves unfinished is cut so that it cannot look whole (W-153)."""
@@ -123,7 +161,7 @@ class Cycle(RequestResponseCycle):
             message["broken"] = not message["body"]
             if message["body"]:
                 # Nothing else will wake the next call, which says that this was all; the one after it waits.
-                self.message_event.set()
+                self.news()
         return message
 
     async def send(self, message: Any) -> None:  # noqa: ANN401  (uvicorn's type is private)
@@ -133,7 +171,7 @@ class Cycle(RequestResponseCycle):
         if self.disconnected:
             return
         if message["type"] == "http.response.start":
-            self._start(message["status"], message["headers"])
+            self.transport.write(self._head(message["status"], message["headers"]))
         elif not self.response_complete:
             self._write(message.get("body", b""), more=message.get("more_body", False))
 
@@ -144,25 +182,42 @@ class Cycle(RequestResponseCycle):
                 await self.flow.drain()
         except TimeoutError:
             self.disconnected = True
-            self.message_event.set()
+            self.news()
             self.transport.abort()
 
-    def _start(self, status: int, headers: Sequence[Header]) -> None:
+    def watch(self, gone: Callable[[], None]) -> None:
+        """Tell of a hang-up from now on; to notice one, what the caller sends ahead is read (W-157)."""
+        self.on_gone = gone
+        if self.disconnected:
+            gone()
+        else:
+            self.flow.resume_reading()
+
+    def whole(self, status: int, headers: Sequence[Header], body: bytes) -> bool:
+        """Write an answer that is all here in one go, and be done; False where `send` has to wait or to look closer."""
+        if self.flow.write_paused or self.response_started or self.disconnected:
+            return False
+        head = self._head(status, headers)
+        if self.bare or self.left != len(body):
+            self.transport.write(head)
+            self._write(body, more=False)
+        else:
+            self.left = 0
+            self.transport.write(head + body)
+            self._complete()
+        return True
+
+    def _head(self, status: int, headers: Sequence[Header]) -> bytes:
+        """Begin the answer: its head, with the framing that this caller understands."""
         self.response_started = True
         self.waiting_for_100_continue = False
+        fields = dict(headers)
+        says_close = fields.get(b"connection") == b"close"
         # What is left of the request would be read as the next one (W-056).
-        if self.more_body or self.guard.is_draining():
+        if self.more_body or says_close or self.guard.is_draining():
             self.keep_alive = False
-        lines = [STATUS_LINES[status]]
-        length: bytes | None = None
-        says_close = False
-        for name, value in headers:
-            if name == b"content-length":
-                length = value
-            elif name == b"connection" and value == b"close":
-                self.keep_alive = False
-                says_close = True
-            lines += (name, b": ", value, b"\r\n")
+        own = b""
+        length = fields.get(b"content-length")
         self.bare = status in WITHOUT_CONTENT or self.scope["method"] == "HEAD"
         if self.bare:
             self.left = 0
@@ -170,13 +225,12 @@ class Cycle(RequestResponseCycle):
             self.left = int(length)
         elif self.scope["http_version"] == "1.1":
             self.chunked_encoding = True
-            lines.append(b"transfer-encoding: chunked\r\n")
+            own = b"transfer-encoding: chunked\r\n"
         else:
             self.keep_alive = False
         if not self.keep_alive and not says_close:
-            lines.append(b"connection: close\r\n")
-        lines.append(b"\r\n")
-        self.transport.write(b"".join(lines))
+            own += b"connection: close\r\n"
+        return b"%b%b\r\n%b\r\n" % (STATUS_LINES[status], b"\r\n".join(map(b": ".join, headers)), own)
 
     def _write(self, body: bytes, *, more: bool) -> None:
         if self.bare:
@@ -199,7 +253,7 @@ class Cycle(RequestResponseCycle):
 
     def _complete(self) -> None:
         self.response_complete = True
-        self.message_event.set()
+        self.news()
         if not self.keep_alive:
             self.end()
         self.on_response()
@@ -218,6 +272,7 @@ class Protocol(HttpToolsProtocol):
     """
 
     guard: ClassVar[Guard]
+    cycle: Cycle
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401  (handed on as they came)
         super().__init__(*args, **kwargs)
@@ -242,7 +297,11 @@ class Protocol(HttpToolsProtocol):
         self._thrown_away = 0
         self._timer: asyncio.TimerHandle | None = None
         self._lingering: asyncio.TimerHandle | None = None
-        self._running: RequestResponseCycle | None = None
+        self._running: Cycle | None = None
+        # Since when the connection waits for a request (None: it does not), and the one timer that looks after that: a
+        # timer for each request would cost more than it is worth.
+        self._idle_since: float | None = None
+        self._keeper: asyncio.TimerHandle | None = None
 
     # The connection.
 
@@ -257,14 +316,15 @@ class Protocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the timers."""
         self._forget_head_timer()
-        if self._lingering is not None:
-            self._lingering.cancel()
+        for timer in (self._lingering, self._keeper):
+            if timer is not None:
+                timer.cancel()
         running = self._running
         if running is not None and not running.response_complete:
             # uvicorn tells the last request of the connection only; before it others may wait, and one runs (W-157).
             running.disconnected = True
-            running.message_event.set()
-            if isinstance(running, Cycle) and running.on_gone is not None:
+            running.news()
+            if running.on_gone is not None:
                 running.on_gone()
         self.pipeline.clear()
         super().connection_lost(exc)
@@ -274,13 +334,21 @@ class Protocol(HttpToolsProtocol):
         if self._deaf:
             self._throw_away(data)
             return
-        self._unset_keepalive_if_required()
+        self._idle_since = None
         in_body = not self._in_head
         if not in_body:
             self._note_head(data)
         if self._weighing:
             self._weigh()
             return
+        self._feed(data, in_body=in_body)
+        if self._in_head and self._timer is None and not self._deaf:
+            idle = self.cycle is None or self.cycle.response_complete
+            # A head that came whole needs no timer. Nor is one gone with a line end, with which no head begins.
+            if self._begun or (idle and self._received):
+                self._await_head()
+
+    def _feed(self, data: bytes, *, in_body: bool) -> None:
         self._data = data
         self._offset = self._taken = self._chunks = 0
         try:
@@ -303,9 +371,6 @@ class Protocol(HttpToolsProtocol):
         if not self._begun:
             self._head.clear()
             self._at_start = True
-        # The keep-alive timer is gone with the first byte, were it only a line end, with which no head begins.
-        if self._timer is None and (self.cycle is None or self.cycle.response_complete):
-            self._await_head()
         self._received += len(data)
         if len(self._head) < 2 * HEAD_LIMIT_BYTES:
             self._head += data
@@ -330,13 +395,14 @@ class Protocol(HttpToolsProtocol):
         self._in_head = self._begun = True
         self._in_middle = not self._at_start
         self._trailers = self._trailer_bytes = 0
-        if self._timer is None:
-            self._await_head()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep a header field; drop a trailer field (W-054, W-055)."""
         if self._in_head:
-            super().on_header(name, value)
+            name = name.lower()
+            if name == b"expect" and value.lower() == b"100-continue":
+                self.expect_100_continue = True
+            self.headers.append((name, value))
             return
         self._trailers += 1
         self._trailer_bytes += len(name) + len(value)
@@ -363,21 +429,7 @@ class Protocol(HttpToolsProtocol):
         scope["method"] = method.decode("ascii")
         scope["http_version"] = version
         self._read_target(scope)
-        cycle = Cycle(
-            scope=self.scope,
-            transport=self.transport,
-            flow=self.flow,
-            logger=self.logger,
-            access_logger=self.access_logger,
-            access_log=False,
-            default_headers=[],
-            message_event=asyncio.Event(),
-            expect_100_continue=self.expect_100_continue,
-            keep_alive=version != "1.0" and self.parser.should_keep_alive(),
-            on_response=self.on_response_complete,
-        )
-        cycle.guard = self.guard
-        cycle.end = self._linger
+        cycle = Cycle(self, scope, keep_alive=version != "1.0" and self.parser.should_keep_alive())
         scope["extensions"] = {"errgate": cycle}
         before, self.cycle = self.cycle, cycle
         if before is None or before.response_complete:
@@ -402,7 +454,7 @@ class Protocol(HttpToolsProtocol):
         return self._head.startswith(line) or len(self.url) > TARGET_LIMIT_BYTES or line in self._head
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:  # noqa: ANN401  (its type is private)
-        self._running = cycle
+        self._running = cycle  # type: ignore[assignment]  # we make no others
         super()._start_asgi_task(cycle, app)
 
     def _read_target(self, scope: dict[str, Any]) -> None:
@@ -435,7 +487,7 @@ class Protocol(HttpToolsProtocol):
         cycle.body += body
         if len(cycle.body) > HIGH_WATER_LIMIT:
             self.flow.pause_reading()
-        cycle.message_event.set()
+        cycle.news()
 
     def on_chunk_header(self) -> None:
         """A chunk begins, the last one included."""
@@ -447,12 +499,31 @@ class Protocol(HttpToolsProtocol):
         cycle = self.cycle
         cycle.more_body = False
         if not cycle.response_complete:
-            cycle.message_event.set()
+            cycle.news()
 
     def on_response_complete(self) -> None:
         """An answer is out: read on, or wait for the next request's head, unless it was the last."""
-        if self._lingering is None:
-            super().on_response_complete()
+        if self._lingering is not None or self.transport.is_closing():
+            return
+        self.server_state.total_requests += 1
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        else:
+            self._idle_since = self.loop.time()
+            if self._keeper is None:
+                self._keeper = self.loop.call_later(self.timeout_keep_alive, self._end_idle)
+
+    def _end_idle(self) -> None:
+        """Close a connection that has waited for a request for as long as it may, or look again when it will have."""
+        self._keeper = None
+        if self._idle_since is None or self.transport.is_closing():
+            return
+        left = self._idle_since + self.timeout_keep_alive - self.loop.time()
+        if left > 0:
+            self._keeper = self.loop.call_later(left, self._end_idle)
+        else:
+            self.transport.close()
 
     # What is refused here.
 
@@ -479,9 +550,9 @@ class Protocol(HttpToolsProtocol):
         if cycle is None or cycle.response_complete:
             return
         cycle.keep_alive = False
-        if cycle.more_body and isinstance(cycle, Cycle):
+        if cycle.more_body:
             cycle.broken = True
-            cycle.message_event.set()
+            cycle.news()
 
     def _weigh(self) -> None:
         """
@@ -507,7 +578,7 @@ class Protocol(HttpToolsProtocol):
         self._forget_head_timer()
         if not self.transport.is_closing():
             self.transport.write(self.guard.refuse(code, detail))
-            self._linger()
+            self.linger()
 
     # Time.
 
@@ -534,7 +605,7 @@ class Protocol(HttpToolsProtocol):
 
     # The end.
 
-    def _linger(self) -> None:
+    def linger(self) -> None:
         """End our side, and read for a moment what the caller is still sending, or has sent ahead."""
         self._deaf = True
         self.pipeline.clear()
