@@ -154,7 +154,7 @@ class Shared:
 
     def give_back(self, decision: Decision) -> None:
         """Undo the charges of the windows: the request never got a connection."""
-        if isinstance(decision, Lent) and decision.shares is self._shares:
+        if self._shares.lends(decision):
             self._shares.give_back(decision)
         elif decision.marks:
             self._note(lambda: self._ledger.give_back(decision))
@@ -163,7 +163,7 @@ class Shared:
         """Give the slots back: the request is over, however."""
         if not decision.marks or not any(limit.in_flight for limit in decision.limits):
             return
-        if isinstance(decision, Lent) and decision.shares is self._shares:
+        if self._shares.lends(decision):
             self._shares.release(decision)
             return
         self._note(lambda: self._ledger.release(decision))
@@ -269,10 +269,11 @@ class Shared:
         while self._late:
             self._change(self._late.popleft())
         if not self._up:
-            lent, self._shares, self._up = self._shares, Shares(self._ledger.alive), True
+            self._up = True
             now = Moment(time.monotonic_ns() // 1000, time.time_ns() // 1000)
-            for limit, key, charges in lent.counted(now):
+            for limit, key, charges in self._shares.counted(now):
                 self._change(lambda: self._ledger.charge(limit, key, charges, now))  # noqa: B023  (called at once)
+            self._shares.end()
             log.event(logging.INFO, "limit store is back")
 
     def _change(self, change: Callable[[], None]) -> None:

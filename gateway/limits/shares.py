@@ -5,28 +5,31 @@ A share begins where the store left off, as far as this process knows: the slots
 and the windows count what was noted. What is admitted meanwhile is told to the store when that is back.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from typing import NamedTuple
 
+from . import hold
+from .calendar import Calendar
 from .decision import Decision
-from .hold import Scope
+from .hold import Held, Scope
 from .in_flight import TAKEN, Slots
 from .limit import Limit
 from .memory import Memory, _Counter
 from .rule import SECOND, Moment
 
-# Limits whose shares are remembered: those of the settings, and of the settings before a reload.
+# Limits whose shares are remembered, those of the settings, and counters whose limits are.
 PARTS_LIMIT = 4096
+ASKED_LIMIT = 65_536
 
 
 class Lent(Decision):
-    """A decision by a share: by which. Its `limits` are the shares of those that were asked for."""
+    """A decision by a share, and in which period. Its `limits` are the shares of those that were asked for."""
 
-    shares: "Shares"
+    period: int
 
 
 class Counted(NamedTuple):
-    """What one counter has admitted while the store was away: `charges` as its rule tells them."""
+    """What one counter has admitted: `charges` as its rule tells them."""
 
     limit: Limit
     key: str
@@ -44,16 +47,31 @@ class Shares(Memory):
         super().__init__()
         self._among = among
         self._refuse = refuse
+        self._period = 0
         self._parts: dict[int, tuple[Limit, int, Limit]] = {}
+        # By key: the limits that were asked for, the slots of requests that the store admitted, and what was counted
+        # when it went away.
         self._asked: dict[str, Limit] = {}
-        # By key: the slots of requests that the store admitted, and what else was counted when it went away.
         self._taken: dict[str, int] = {}
         self._before: dict[str, dict[int, int]] = {}
 
     def begin(self, taken: Mapping[str, int]) -> None:
         """The store is away from now on; `taken` are the slots, by key, of this process's requests under way."""
+        self._period += 1
         self._taken = dict(taken)
         self._before = {key: dict(counter.rule.charges(counter.cells)) for key, counter in self._counters()}
+
+    def end(self) -> None:
+        """The store is back, and knows what was counted; it has the slots of all requests under way."""
+        self._period += 1
+        self._shared = {key: each for key, each in self._shared.items() if not isinstance(each.rule, Slots)}
+        for table in self._keyed.values():
+            for key in [key for key, each in table.items() if isinstance(each.rule, Slots)]:
+                del table[key]
+
+    def lends(self, decision: Decision) -> bool:
+        """Whether a share made this decision, and the store knows nothing of it."""
+        return isinstance(decision, Lent) and decision.period == self._period
 
     async def take(
         self, limits: tuple[Limit, ...], keys: tuple[str, ...], now: Moment, scope: Scope | None = None
@@ -66,21 +84,28 @@ class Shares(Memory):
         else:
             for part, key in zip(parts, keys, strict=True):
                 if part.in_flight and key in self._taken:
-                    self._counter_of(part, key, now).cells[TAKEN] += self._taken.pop(key)
+                    self._counter_of(part, key).cells[TAKEN] += self._taken.pop(key)
             decision = await super().take(parts, keys, now, scope)
             if decision.admitted:
-                self._asked.update(zip(keys, limits, strict=True))
+                self._remember(limits, keys)
         lent = Lent._make(decision)
-        lent.shares = self
+        lent.period = self._period
         return lent
 
-    def note(self, limits: tuple[Limit, ...], keys: tuple[str, ...], now: Moment) -> None:
+    def note(self, decision: Decision) -> None:
         """Count in the windows what the store has admitted."""
-        for part, key in zip(self.parts(limits), keys, strict=True):
+        self._remember(decision.limits, decision.keys)
+        for part, key in zip(self.parts(decision.limits), decision.keys, strict=True):
             if not part.in_flight:
-                counter = self._counter_of(part, key, now)
-                counter.rule.free_at(counter.cells, part.cost, *now)
-                counter.rule.charge(counter.cells, part.cost, *now)
+                counter = self._counter_of(part, key)
+                counter.rule.free_at(counter.cells, part.cost, *decision.now)
+                counter.rule.charge(counter.cells, part.cost, *decision.now)
+
+    def unnote(self, decision: Decision) -> None:
+        """What the store has admitted was given back."""
+        for limit, key in zip(decision.limits, decision.keys, strict=True):
+            if not limit.in_flight:
+                self._undo(limit, key, decision.now.wall if isinstance(limit.rule, Calendar) else decision.now.steady)
 
     def freed(self, decision: Decision) -> None:
         """A request that the store admitted before it went away is over."""
@@ -90,15 +115,43 @@ class Shares(Memory):
             elif limit.in_flight:
                 self._undo(limit, key, 0)
 
-    def counted(self, now: Moment) -> Iterator[Counted]:
-        """What was admitted since the store went away, and still counts; and all slots that are taken."""
+    def counted(self, now: Moment, *, everything: bool = False) -> Iterator[Counted]:
+        """All slots that are taken, and what windows count: since the store went away, or all of it."""
         for key, counter in self._counters():
             rule, cells = counter.rule, counter.cells
             rule.free_at(cells, 1, *now)
-            before = {} if isinstance(rule, Slots) else self._before.get(key, {})
+            before = {} if everything or isinstance(rule, Slots) else self._before.get(key, {})
             charges = [(mark, units - before.get(mark, 0)) for mark, units in rule.charges(cells)]
-            if key in self._asked:
-                yield Counted(self._asked[key], key, [charge for charge in charges if charge[1] > 0])
+            if isinstance(rule, Calendar):
+                charges = [charge for charge in charges if rule.window(charge[0])[1] > now.wall]
+            charges = [charge for charge in charges if charge[1] > 0]
+            if key in self._asked and (charges or isinstance(rule, Slots)):
+                yield Counted(self._asked[key], key, charges)
+
+    def know(self, scope: str, cells: list[int]) -> None:
+        """A hold is on, as the store says."""
+        self._holds[scope] = cells
+
+    def go_first(self, scope: str, until: int) -> None:
+        """A request that the store let go first is under way, at most until then; 0: it is over."""
+        if scope in self._holds:
+            self._holds[scope][hold.FIRST] = until
+
+    def scopes(self) -> set[str]:
+        """What is held, or was."""
+        return set(self._holds)
+
+    def forget(self, scopes: Iterable[str]) -> None:
+        """These are not held any more."""
+        for scope in scopes:
+            self._holds.pop(scope, None)
+
+    def since(self, decision: Decision, now: Moment) -> Held | None:
+        """How an admitted request is held by what was learned since; the store's tokens are not the shares'."""
+        if not decision.token or decision.scope is None or isinstance(decision, Lent):
+            return super().since(decision, now)
+        cells = self._holds.get(decision.scope.key)
+        return None if cells is None or now.steady >= cells[hold.UNTIL] else hold.held(cells, now.steady)
 
     def parts(self, limits: tuple[Limit, ...]) -> tuple[Limit, ...]:
         """The shares of the limits."""
@@ -119,15 +172,18 @@ class Shares(Memory):
         for table in self._keyed.values():
             yield from table.items()
 
-    def _counter_of(self, part: Limit, key: str, now: Moment) -> _Counter:
+    def _counter_of(self, part: Limit, key: str) -> _Counter:
         """The counter of a share, which is made where there is none."""
-        counter = self._counter(part, key)
-        if counter is None:
-            counter = _Counter(part.rule)
-            if part.keyed:
-                self._table(part)
-                self._insert(part, key, counter, now)
-            else:
-                self._shared[key] = counter
+        table: MutableMapping[str, _Counter] = self._table(part) if part.keyed else self._shared
+        counter = table.pop(key, None) or _Counter(part.rule)
+        # Who was charged last is at the end.
+        table[key] = counter
+        if part.keyed and not part.in_flight and len(table) > self._keys_limit:
+            del table[next(iter(table))]
         counter.follow(part.rule)
         return counter
+
+    def _remember(self, limits: tuple[Limit, ...], keys: tuple[str, ...]) -> None:
+        if len(self._asked) > ASKED_LIMIT:
+            self._asked.clear()
+        self._asked.update(zip(keys, limits, strict=True))

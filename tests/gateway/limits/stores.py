@@ -1,11 +1,16 @@
 """Every store there is, behind one interface for tests: what is asked, and what time it is."""
 
+import asyncio
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from unittest.mock import patch
 
 from gateway.limits import Decision, Limit, Memory, Moment, Scope, Store, shared
-from tests.gateway.limits.made import at, keys
+from gateway.limits.redis import Redis, link
+from tests.gateway.limits.made import WALL, at, keys
+from tests.gateway.limits.redis_server import RedisServer
 
 
 async def nothing() -> None:
@@ -14,6 +19,12 @@ async def nothing() -> None:
 
 async def no_clock(_now: Moment) -> None:
     """The store has no clock of its own."""
+
+
+# How far Redis's clock is ahead, in microseconds: a day, so that windows end when they would here.
+AHEAD = 86_400_000_000
+# The script as it is, but for the clock.
+SCRIPT_BY_TEST_CLOCK = link.SCRIPT.replace("redis.call('TIME')", "{ 0, redis.call('GET', '{errgate}:clock') }")
 
 
 @dataclass
@@ -58,4 +69,31 @@ async def workers(**sizes: int) -> AsyncIterator[Bench]:
     shelf.close()
 
 
-STORES = {"memory": memory, "workers": workers}
+@asynccontextmanager
+async def gateways() -> AsyncIterator[Bench]:
+    """The store of several gateways, of which this is one; Redis's clock is the test's, and a day ahead of ours."""
+    with RedisServer() as server, patch.object(link, "SCRIPT", SCRIPT_BY_TEST_CLOCK):
+        client = server.client()
+        moment = at(0)
+        store = Redis(server.url)
+        store._clock = lambda: moment
+
+        async def tell(now: Moment) -> None:
+            nonlocal moment
+            # The name of a gateway that sleeps that long is not known any more, but here nobody sleeps.
+            moment = now
+            client.set("{errgate}:clock", now.steady + WALL + AHEAD)
+            client.zadd("{errgate}:gateways", {store._name: now.steady + WALL + AHEAD})
+
+        async def settle() -> None:
+            while store._link is not None and store._link.waits_since() < math.inf:  # noqa: ASYNC110
+                await asyncio.sleep(0)
+
+        client.set("{errgate}:clock", WALL + AHEAD)
+        await store.start()
+        assert store.up, store.about()
+        yield Bench(store, settle, tell)
+        await store.aclose()
+
+
+STORES = {"memory": memory, "workers": workers, "gateways": gateways}
