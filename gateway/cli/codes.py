@@ -11,7 +11,7 @@ from gateway.settings import load
 from normalizers import HouseCode, Row, Vendor
 
 from .say import heading, table, width
-from .settings_file import refusing
+from .settings_file import FILE, refusing
 from .vendors import known, unknown
 
 # How each format is called as a file; html is a page per code instead.
@@ -38,7 +38,7 @@ FILES = {"table": "codes.txt", "json": "codes.json", "markdown": "codes.md"}
 )
 @click.option(
     "--config",
-    type=click.Path(path_type=Path),
+    type=FILE,
     metavar="FILE",
     help="A settings file: its vendors instead of the built-in ones, described ones included.",
 )

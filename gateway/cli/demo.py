@@ -70,9 +70,9 @@ def lesson(traffic: str, admin: str) -> list[str]:
     return [
         f"The gateway runs, and behind it {len(EXAMPLES)} simulated vendors: {', '.join(EXAMPLES)}. {CTRL_C}",
         f"Send to {traffic}/VENDOR/PATH what you would send to the vendor; a success comes back byte for byte.",
-        "Whatever fails comes back as one envelope: branch on `code`, obey `retryable` and `retry_after`.",
+        f"Whatever fails is one envelope: branch on `code` ({traffic}/-/problems), obey `retryable`, `retry_after`.",
         "The header `Sandbox-Error: CODE` makes a simulated vendor fail; `errgate codes` lists the codes.",
-        f"{admin}/metrics counts it all. Paste these into another terminal:",
+        f"{admin}/ shows it live, {admin}/metrics counts it. Paste these into another terminal:",
     ]
 
 

@@ -154,12 +154,16 @@ ENDINGS: dict[str, dict[str, tuple[Case, ...] | Without]] = {
         ),
         "argument": (
             Case("codes --vendor pixi", 2, err=r"\Aerrgate codes: no vendor 'pixi'; did you mean 'pixii'\?.*\n\Z"),
+            Case("codes --config bad.yaml", 2, err=r"\Abad\.yaml:1: "),
             Case("codes --format yaml", 2, err=r"\Aerrgate codes: .*'yaml'.*\n\Z"),
             Case("codes --output reply.json", 2, err=r"\Aerrgate codes: .*reply\.json.*\n\Z"),
             Case("codes --output reply.json/x", 1, err=r"\Aerrgate: reply\.json/x: Not a directory\n\Z"),
         ),
-        "missing": READS_NOTHING,
-        "permission": (Case("codes --output locked/x", 1, err=UNREADABLE),),
+        "missing": (Case("codes --config nowhere.yaml", 2, err=MISSING),),
+        "permission": (
+            Case("codes --output locked/x", 1, err=UNREADABLE),
+            Case("codes --config locked.yaml", 2, err=UNREADABLE),
+        ),
         "pipe": (Case("codes", 1), Case("codes --json", 1)),
         "interrupt": AT_ONCE,
     },
