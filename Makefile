@@ -37,8 +37,9 @@ mutants: .venv/dev ## breaks thirty rules of the wire, one at a time, and shows 
 image-test: ## builds the image and runs it on a read-only root as 65532, about two minutes; root, buildah, runc, mmdebstrap
 	$(PYTHON) .ci/try_image.py
 
-docs: .venv/dev ## writes the generated tables of README.md, docs/wire.md and the chart anew
+docs: .venv/dev ## writes the generated tables of README.md, docs and the chart anew
 	$(BIN)/python docs/generate.py
+	$(BIN)/python -m docs.references
 	$(BIN)/python -m docs.chart
 	$(BIN)/python -m tests.wire_rules --write
 

@@ -107,6 +107,7 @@ class Key(NamedTuple):
     path: str
     default: str
     description: str
+    node: Mapping[str, Any]
 
 
 def settings_keys() -> list[Key]:
@@ -123,7 +124,10 @@ def _keys(node: Mapping[str, Any], defs: Mapping[str, Any], path: str, told: dic
         shared = next((told[title] for title, _, _ in below if title in told), None)
         description = child.get("description") or next((model.get("description", "") for _, model, _ in below), "")
         yield Key(
-            here, "required" if required else _default(child), description + (f" As `{shared}`." if shared else "")
+            here,
+            "required" if required else _default(child),
+            description + (f" As `{shared}`." if shared else ""),
+            child,
         )
         for title, model, inside in below:
             if title not in told:
@@ -178,14 +182,18 @@ TABLES = {"codes": codes, "vendors": vendors, "settings": settings_table, "metri
 def render(page: str) -> str:
     """Give back the page with every table written anew. Raises ValueError when a marker is missing."""
     for name, make in TABLES.items():
-        start, end = f"<!-- {name}:start -->", f"<!-- {name}:end -->"
-        block = re.compile(f"{re.escape(start)}.*?{re.escape(end)}", re.DOTALL)
-        if len(block.findall(page)) != 1:
-            message = f"README.md needs {start} and {end} once each"
-            raise ValueError(message)
-        content = f"{start}\n{make()}\n{end}"
-        page = block.sub(content.replace("\\", "\\\\"), page)
+        page = splice(page, name, make())
     return page
+
+
+def splice(page: str, name: str, content: str) -> str:
+    """Put content between the page's two markers of that name. Raises ValueError when one is missing."""
+    start, end = f"<!-- {name}:start -->", f"<!-- {name}:end -->"
+    block = re.compile(f"{re.escape(start)}.*?{re.escape(end)}", re.DOTALL)
+    if len(block.findall(page)) != 1:
+        message = f"the page needs {start} and {end} once each"
+        raise ValueError(message)
+    return block.sub(lambda _: f"{start}\n{content}\n{end}", page)
 
 
 if __name__ == "__main__":

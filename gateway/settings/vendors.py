@@ -79,7 +79,7 @@ class Forward(Model):
     cookies: Flag = False
     """Whether cookies pass in both directions."""
     trace: Flag = False
-    """Whether `traceparent` and `tracestate` go to the vendor."""
+    """Whether `X-Request-Id` and `traceparent`, under an id of ours, go to the vendor."""
     caller_address: Flag = False
     """Whether the caller's address goes to the vendor in `X-Forwarded-For`."""
     get_body: Flag = False
