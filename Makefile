@@ -54,6 +54,7 @@ lock: .venv/lock ## writes the seven lock files anew from pyproject.toml
 
 clean: ## removes .venv and everything that tools have left
 	rm -rf .venv .bench build dist *.egg-info .coverage .coverage.* htmlcov .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf tests/e2e/typescript/node_modules
 	find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # --- What stands behind them -----------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from docs.generate import README, render, settings_keys
 from gateway import __version__, settings
 from gateway.cli import COMMANDS
 from gateway.metrics.table import TABLE
+from gateway.sandbox import FAULTS
 from normalizers import VENDORS, HouseCode, problem_schema
 from tests import shell
 from tests.e2e.harness.gateway import free_port
@@ -34,6 +35,7 @@ ENVIRONMENT = {
     "PIXII_KEY": "pk_test_made_up",
     "PIKZELS_KEY": "pkz_made_up",
     "ACME_KEY": "made-up",
+    "REDIS_PASSWORD": "made-up",
     "ERRGATE_ADMIN_TOKEN": "a-made-up-token-of-32-characters",
 }
 
@@ -102,6 +104,15 @@ def test_metric_is_documented(name: str) -> None:
     assert f"\n| `{name}` | " in PAGE
 
 
+STEERING = ["Sandbox-Error", "Sandbox-Fault", "Sandbox-Once", "Sandbox-Retry-After", "Sandbox-Shape", *FAULTS]
+
+
+@pytest.mark.parametrize("word", STEERING)
+def test_sandbox_is_documented(word: str) -> None:
+    """Whoever tests against the sandbox finds every header and every fault."""
+    assert re.search(rf"`{word}\b", DOCUMENTS["docs/callers.md"])
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_command_is_documented(name: str) -> None:
     """Every command has its place in the list of commands."""
@@ -114,24 +125,6 @@ def test_settings_example_is_valid(example: str) -> None:
     loaded = settings.loads(example, environ=ENVIRONMENT)
 
     assert loaded.vendors
-
-
-# What the section "What it does not do" says is not there yet, each with settings that ask for it.
-NOT_YET = {
-    "limit_store": "vendors: {pixii: {base_url: https://api.pixii.ai}}\nlimit_store: {url: redis://localhost}",
-}
-
-
-@pytest.mark.parametrize("key", NOT_YET)
-def test_what_is_not_there_is_refused(key: str) -> None:
-    """README says that a key is not available yet exactly as long as the settings refuse it with those words."""
-    section = PAGE.partition("## What it does not do")[2].partition("By design:")[0]
-
-    with pytest.raises(settings.SettingsError) as refused:
-        settings.loads(NOT_YET[key], environ={})
-
-    assert f"`{key}`" in section
-    assert any("not available yet" in fault for fault in refused.value.faults)
 
 
 def test_envelope_example_is_one() -> None:

@@ -59,6 +59,7 @@ def show(folder: Path, line: str, columns: int, typed: str = "", **environ: str)
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
+        start_new_session=True,  # so that nothing is asked of the terminal that the tests themselves may run on
     ) as running:
         os.close(theirs)
         try:
