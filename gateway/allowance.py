@@ -6,10 +6,20 @@ from dataclasses import replace
 from .admission import Gates, now
 from .limits import SECOND, Bounds, Holding, Limit, Memory, Queue, Standing, Store, of_caller, of_vendor
 from .metrics.limits import LimitGauges
-from .settings import Settings, Timeouts
+from .settings import LimitStore, Settings, Timeouts
 
 # What `limit_store.url` says for no store outside.
 IN_MEMORY = "memory"
+
+
+def store_of(settings: LimitStore, name: str) -> Store:
+    """The store that the settings ask for; `name` is the gateway's."""
+    url = settings.url.get_secret_value()
+    if url == IN_MEMORY:
+        return Memory()
+    from .limits.redis import Redis  # noqa: PLC0415  (its library is loaded only where it is used)
+
+    return Redis(url, None if settings.ca is None else str(settings.ca), settings.when_away, name=name)
 
 
 class Allowance:
@@ -26,7 +36,7 @@ class Allowance:
         if before is not None:
             self.queue: Queue = before.queue
         else:
-            self.queue = Queue(store or Memory(), now)
+            self.queue = Queue(store or store_of(settings.limit_store, settings.server.name), now)
         self._settings = settings
         # What the settings allow a gateway, its workers share: here the places in each line.
         workers = settings.server.workers

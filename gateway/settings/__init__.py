@@ -1,7 +1,7 @@
 """The settings file: models of every key, and `load`, whose every message names file, line and key."""
 
 from .faults import SettingsError
-from .limits import LimitSettings
+from .limits import LimitSettings, LimitStore
 from .load import load, loads
 from .models import CallerSettings, Settings
 from .routes import RouteSettings
@@ -12,6 +12,7 @@ __all__ = [
     "CallerSettings",
     "Credential",
     "LimitSettings",
+    "LimitStore",
     "RouteSettings",
     "Settings",
     "SettingsError",

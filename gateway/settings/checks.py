@@ -12,7 +12,6 @@ from .faults import Fault, KeyPath
 from .limit_checks import limits
 from .models import CALLER_NAME, VENDOR_NAME, Settings
 from .places import is_loopback
-from .unavailable import unavailable
 from .values import suggestion
 from .vendor_checks import Known, unknown_route, vendors
 from .vendors import Credential
@@ -150,5 +149,4 @@ RULES: Sequence[Callable[[Settings], Iterator[Fault]]] = (
     vendors,
     limits,
     certificates,
-    unavailable,
 )

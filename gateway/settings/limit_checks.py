@@ -13,7 +13,7 @@ WINDOW_KEYS = ("per", "margin", "window", "zone")
 
 
 def limits(settings: Settings) -> Iterator[Fault]:
-    """Check the limits of every vendor and every caller."""
+    """Check the limits of every vendor and every caller, and the store that counts them."""
     for name, vendor in settings.vendors.items():
         yield from _each(("vendors", name, "limits"), vendor.limits, Known.of(name, vendor))
     each = [Known.of(name, vendor) for name, vendor in settings.vendors.items()]
@@ -24,6 +24,9 @@ def limits(settings: Settings) -> Iterator[Fault]:
     )
     for name, caller in settings.named_callers.items():
         yield from _each(("callers", name, "limits"), caller.limits, everywhere)
+    store = settings.limit_store
+    if store.ca is not None and not store.url.get_secret_value().startswith("rediss:"):
+        yield Fault(("limit_store", "ca"), "is for a store that speaks TLS; write rediss:// in `url`, or take it away")
 
 
 def _each(path: KeyPath, limits: Sequence[LimitSettings], known: Known) -> Iterator[Fault]:

@@ -1,13 +1,11 @@
 """The JSON Schema of the settings file: valid, described, and as strict as a schema can be."""
 
 import json
-from pathlib import Path
 
 import pytest
 from jsonschema import Draft202012Validator
 
 from gateway.settings import Settings, SettingsError, VendorSettings, loads, schema
-from gateway.settings.document import parse
 from gateway.settings.keys import models_in
 from gateway.settings.shape import STAND_INS
 
@@ -57,14 +55,3 @@ def test_every_required_key_has_a_stand_in() -> None:
 
     assert {key for node in nodes for key in node.get("required", ())} <= STAND_INS.keys()
     assert VendorSettings in models_in(Settings.model_fields["vendors"].annotation)
-
-
-NOT_YET = sorted((Path(__file__).parent / "broken").glob("not_yet_*.yaml"))
-
-
-@pytest.mark.parametrize("file", NOT_YET, ids=lambda file: file.stem)
-def test_schema_knows_what_is_to_come(file: Path) -> None:
-    """What is refused as not available yet is a part of the schema already."""
-    document = parse(file.read_text(encoding="utf-8")).data
-
-    Draft202012Validator(schema()).validate(document)
