@@ -7,6 +7,8 @@ Builds the image and tries it as Kubernetes would run it: as 65532, on a read-on
 It needs root on a Debian with the packages `buildah`, `runc` and, for a base of its own, `mmdebstrap`; no daemon and no
 registry. pip inside the build asks the index that pip outside of it asks. What it makes is in a scratch directory and
 gone at the end.
+
+One file, since it runs where nothing of this project is installed.
 """
 
 import json

@@ -2,6 +2,8 @@
 Everything that the requests to one vendor need, made once when the settings come into force.
 
 A `Runtime` is one generation of the settings: requests that run keep theirs when a reload brings the next one.
+
+One file: what is made for a vendor is made in one place, and a reload replaces all of it or nothing.
 """
 
 import asyncio

@@ -8,6 +8,8 @@ too, so that they come back when it dies.
 Layout: the header and the journal (`segment`); the directory of tables; the counters that all share; the holds; the
 tables. A counter is an entry (`table`): its notes are what its rule looks like, of which kind that is, and how many
 cells it has; its body is the rule's state, for slots followed by how many each worker has taken.
+
+One file, since its layout is one: whatever reads a cell has to agree with whatever writes it.
 """
 
 from collections.abc import Callable, Collection, Iterable, Sequence

@@ -3,6 +3,8 @@ What is counted, and the closed sets that labels come from (contract 14); `table
 
 Nothing that a caller or a vendor sends becomes a label. Children are bound per vendor and cached by their labels, so
 that a request pays for an increment and not for a look-up by name.
+
+One file, since every series is made here and nowhere else.
 """
 
 import http

@@ -5,6 +5,8 @@ Measured on uvicorn 0.54 and httptools 0.9 (the numbers are rules of the wire): 
 deadline (W-148), trailers become header fields (W-054), an authority or a fragment in the target vanishes (W-032,
 W-059), a refusal is plain text (W-021) and may land in the middle of an answer in flight, HTTP/1.0 is sent chunks
 (W-029), a 204 a body (W-049), and a caller that stops reading holds its answer for ever (W-148).
+
+One file: the guards share the state of one connection, and each leans on what another has already refused.
 """
 
 import asyncio

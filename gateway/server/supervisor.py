@@ -4,6 +4,8 @@ Several workers of one gateway: started, watched, replaced when they die, and sp
 The supervisor listens on both ports and hands the traffic socket to every worker; it serves no traffic itself. A worker
 is the same command in a process of its own, in a session of its own, so that a terminal's Ctrl-C reaches the supervisor
 alone. A worker whose supervisor is gone drains and ends.
+
+One file, since a worker's start, death, reload and end are cases of one state: the list of workers.
 """
 
 import asyncio

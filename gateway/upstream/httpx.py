@@ -5,6 +5,8 @@ No client, no cookie jar, no environment, no redirects, no URL parsing: a method
 as they are. Four things are ours, since the library does not have them: dialling (which addresses are refused, which
 proxy is asked), the bytes of a connection (`wire`), the bounds on a reply's head, and when a connection may be used
 again. The library's version is pinned and `tests/gateway/upstream/` guards what is overridden.
+
+One file, since it is the only one that may know the library.
 """
 
 import asyncio

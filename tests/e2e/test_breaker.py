@@ -1,4 +1,8 @@
-"""A vendor that fails again and again is given a rest; one request at a time asks whether it is well (contract 13)."""
+"""
+A vendor that fails again and again is given a rest; one request at a time asks whether it is well (contract 13).
+
+One file: every test asks the same gateway, whose vendors differ in their breaker alone.
+"""
 
 import threading
 import time

@@ -1,4 +1,8 @@
-"""The end of a gateway, alone or with workers: nothing that could still be answered is lost (contract 13)."""
+"""
+The end of a gateway, alone or with workers: nothing that could still be answered is lost (contract 13).
+
+One file: one end, played alone and with workers, and each promise about it asked of the same recording.
+"""
 
 import contextlib
 import os

@@ -1,4 +1,8 @@
-"""Holds: what a vendor's 429 pauses, for how long, what callers are told, and who goes first (contract 11)."""
+"""
+Holds: what a vendor's 429 pauses, for how long, what callers are told, and who goes first (contract 11).
+
+One file: every test throttles the same gateway and asks what rests and what goes on.
+"""
 
 import threading
 import time

@@ -1,4 +1,8 @@
-"""Job payloads through the real gateway: a healthy one is untouched, a failed one keeps every byte and says why."""
+"""
+Job payloads through the real gateway: a healthy one is untouched, a failed one keeps every byte and says why.
+
+One file: the payloads of the four vendors are one table.
+"""
 
 import gzip
 import json

@@ -1,4 +1,8 @@
-"""Limits over real sockets: what each kind refuses, what a refusal says, and what comes back (contract 11)."""
+"""
+Limits over real sockets: what each kind refuses, what a refusal says, and what comes back (contract 11).
+
+One file: every test asks the same gateway, whose vendors differ in their limits alone.
+"""
 
 import re
 import threading

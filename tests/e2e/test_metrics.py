@@ -1,4 +1,8 @@
-"""What a scrape sees: closed label sets, children that exist before their first count, and tools that agree."""
+"""
+What a scrape sees: closed label sets, children that exist before their first count, and tools that agree.
+
+One file, since every test reads the same page.
+"""
 
 import itertools
 import json

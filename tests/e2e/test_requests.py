@@ -1,4 +1,8 @@
-"""A caller's request on its way: its target, fields and body, and what is refused before anything is sent."""
+"""
+A caller's request on its way: its target, fields and body, and what is refused before anything is sent.
+
+One file: the order is that of a request's parts, and the tables of each stand beside their test.
+"""
 
 import hashlib
 import json

@@ -1,4 +1,8 @@
-"""Sending again what is certainly safe to send again, within a budget and one deadline (contract 13)."""
+"""
+Sending again what is certainly safe to send again, within a budget and one deadline (contract 13).
+
+One file: every test asks the same gateway, whose vendors differ in their retries alone.
+"""
 
 import random
 import socket

@@ -3,6 +3,8 @@ A canary in every place where a secret can stand, and every surface that somebod
 
 Every place is planted once, with a canary of its own; then all that can be read is read, and each place is looked for
 on each surface, plain and in base64.
+
+One file, since the places and the surfaces are one table: each place against each surface.
 """
 
 import base64

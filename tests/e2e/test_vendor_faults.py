@@ -1,4 +1,8 @@
-"""A vendor that misbehaves: each fault has one documented answer, and nothing of it reaches the next caller."""
+"""
+A vendor that misbehaves: each fault has one documented answer, and nothing of it reaches the next caller.
+
+One file: a table of faults, each with the answer that is documented for it.
+"""
 
 import gzip
 import json

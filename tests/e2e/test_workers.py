@@ -1,4 +1,8 @@
-"""Several workers of one gateway: each may die, be stopped or replaced, and callers and operators see one gateway."""
+"""
+Several workers of one gateway: each may die, be stopped or replaced, and callers and operators see one gateway.
+
+One file: nearly every test does something to the same workers, which are well again before the next.
+"""
 
 import contextlib
 import os

@@ -1,4 +1,8 @@
-"""What a vendor sends: the rules for reply heads and codings, the normalizers, jobs and the scrubber."""
+"""
+What a vendor sends: the rules for reply heads and codings, the normalizers, jobs and the scrubber.
+
+One file: a target is a page at most, and what an envelope must be is asked by several.
+"""
 
 import base64
 import gzip

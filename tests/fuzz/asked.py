@@ -1,4 +1,8 @@
-"""What a caller sends: the rules for targets, request heads, keys, addresses and ids, each with a second opinion."""
+"""
+What a caller sends: the rules for targets, request heads, keys, addresses and ids, each with a second opinion.
+
+One file: a target is a page at most, and the second opinions lean on each other.
+"""
 
 import hashlib
 import re

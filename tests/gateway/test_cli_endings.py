@@ -2,6 +2,8 @@
 How every command ends: asked well, asked badly, without its file, without permission, without a reader, by Ctrl-C.
 
 The table has a cell for each command and each of these; a cell without a case says why there can be none.
+
+One file, since it is one table.
 """
 
 import os

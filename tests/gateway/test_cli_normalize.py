@@ -1,4 +1,8 @@
-"""`errgate normalize`: a reply in, the caller's envelope out."""
+"""
+`errgate normalize`: a reply in, the caller's envelope out.
+
+One file, as the command is one: its replies, and the command lines that are none.
+"""
 
 import gzip
 import json

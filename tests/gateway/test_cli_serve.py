@@ -1,4 +1,8 @@
-"""`errgate serve`, `sandbox` and `demo` as processes over real sockets."""
+"""
+`errgate serve`, `sandbox` and `demo` as processes over real sockets.
+
+One file, since the three are started and stopped alike.
+"""
 
 import http.client
 import json

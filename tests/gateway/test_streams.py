@@ -1,4 +1,8 @@
-"""The two bodies of an exchange: counted, bounded, read ahead, and never held whole."""
+"""
+The two bodies of an exchange: counted, bounded, read ahead, and never held whole.
+
+One file, as the module is one.
+"""
 
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator

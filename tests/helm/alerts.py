@@ -3,6 +3,8 @@ For each alert, series that make it fire and series that do not, in promtool's n
 
 They are laid over a gateway that is well: two instances, two vendors, a request a second each. A test asserts the whole
 set of firing alerts, so that what fires is the right one and no other.
+
+One file: a table, a row an alert.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,8 @@
-"""Every object that the chart renders, for every case: valid for Kubernetes, and whole in itself."""
+"""
+Every object that the chart renders, for every case: valid for Kubernetes, and whole in itself.
+
+One file: each test goes over all objects of all cases.
+"""
 
 import itertools
 import re

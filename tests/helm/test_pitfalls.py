@@ -1,4 +1,8 @@
-"""What users of other charts have reported, each kept here by a test; and the words of every refusal."""
+"""
+What users of other charts have reported, each kept here by a test; and the words of every refusal.
+
+One file: a list, a test an entry.
+"""
 
 import json
 from typing import Any

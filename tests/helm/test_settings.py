@@ -3,6 +3,8 @@ What the chart says to errgate.
 
 The rendered settings start a real gateway that answers the rendered probes, and that loses nothing when it is stopped
 within the time that the pod is given.
+
+One file: one chart, read by one gateway.
 """
 
 import math

@@ -1,4 +1,8 @@
-"""A vendor from a mapping: everything that a built-in one can say."""
+"""
+A vendor from a mapping: everything that a built-in one can say.
+
+One file: a mapping a test, in the order of its keys.
+"""
 
 import json
 import re

@@ -3,6 +3,8 @@ Every row of facts D2 to D6, each as a test whose id begins with the row: `-k D2
 
 D2's rows are those of its table, then its two paragraphs; D3 to D6 are lists. Rows about what a socket sees are tested
 here as far as the core is concerned; `OVERRULED` lists the rows that the contract answers otherwise, with its reason.
+
+One file, so that a row is found by its number.
 """
 
 import json

@@ -1,4 +1,8 @@
-"""The one algorithm: the order of decision, whose credential it was, what may be retried, which words are shown."""
+"""
+The one algorithm: the order of decision, whose credential it was, what may be retried, which words are shown.
+
+One file, since the algorithm is one.
+"""
 
 import json
 import re

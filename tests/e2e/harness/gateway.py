@@ -2,6 +2,8 @@
 The real gateway on real ports: in a thread of this process, where it can be looked into, or as `errgate serve`.
 
 Both answer to the same calls and count what was asked of them, so that the oracle can compare it with their counters.
+
+One file, so that a test can ask either kind in the same words.
 """
 
 import asyncio

@@ -3,6 +3,8 @@ A vendor that does what a test tells it, on real sockets: one thread a connectio
 
 Every request that arrives is read strictly (`wire`); one that is not canonical HTTP/1.1 is kept in `faults`, so that a
 gateway that writes what it should not is seen in any test.
+
+One file: the steps of a script and the connection that they act on are read together.
 """
 
 import contextlib

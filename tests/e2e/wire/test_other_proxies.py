@@ -1,4 +1,8 @@
-"""What other proxies promise and test, asked of errgate: each behaviour by its number."""
+"""
+What other proxies promise and test, asked of errgate: each behaviour by its number.
+
+One file, in the order of the list that it answers.
+"""
 
 import os
 import subprocess

@@ -1,4 +1,8 @@
-"""Rules of the wire that no other test names: the envelope, what each side may see, what is never dialled."""
+"""
+Rules of the wire that no other test names: the envelope, what each side may see, what is never dialled.
+
+One file: each test is a few lines, and they have no more in common than that nobody else keeps their rule.
+"""
 
 import gzip
 import json

@@ -1,4 +1,8 @@
-"""What of a caller's head goes on to a vendor."""
+"""
+What of a caller's head goes on to a vendor.
+
+One file: a table of fields, each with its fate.
+"""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,8 @@
-"""The store of one process."""
+"""
+The store of one process.
+
+One file, as the store is one module.
+"""
 
 import asyncio
 import tracemalloc

@@ -1,4 +1,8 @@
-"""`wait`: in turn, not too long, not too many, and gone without a trace."""
+"""
+`wait`: in turn, not too long, not too many, and gone without a trace.
+
+One file: every test is a short play in the same line, in virtual time.
+"""
 
 import asyncio
 from collections.abc import Callable, Coroutine

@@ -1,4 +1,8 @@
-"""The store of several workers: one count, whoever dies, and whoever is stopped."""
+"""
+The store of several workers: one count, whoever dies, and whoever is stopped.
+
+One file: every test starts workers over one segment, and asks what is left when one of them is gone.
+"""
 
 import asyncio
 import json

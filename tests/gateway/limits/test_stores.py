@@ -1,4 +1,8 @@
-"""What every store keeps: of one process, of several workers, of several gateways (W-094)."""
+"""
+What every store keeps: of one process, of several workers, of several gateways (W-094).
+
+One file, so that no store can keep less than another.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,8 @@
-"""The rolling window against the sliding log as it is defined."""
+"""
+The rolling window against the sliding log as it is defined.
+
+One file: the definition, and everything that is held against it.
+"""
 
 import os
 from itertools import islice

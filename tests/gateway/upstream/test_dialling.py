@@ -1,4 +1,8 @@
-"""Which address an engine dials, and which never (W-141); why none could be."""
+"""
+Which address an engine dials, and which never (W-141); why none could be.
+
+One file: a table of addresses, and what is said where none is left.
+"""
 
 import asyncio
 import errno

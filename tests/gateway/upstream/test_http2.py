@@ -1,4 +1,8 @@
-"""HTTP/2 to a vendor that the settings say speaks it: the same contract, and its own ways to fail."""
+"""
+HTTP/2 to a vendor that the settings say speaks it: the same contract, and its own ways to fail.
+
+One file: the vendor that speaks HTTP/2 is played here alone.
+"""
 
 import asyncio
 import ssl

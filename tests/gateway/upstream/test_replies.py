@@ -1,4 +1,8 @@
-"""What an engine reads: every way a reply can be framed, and every way it can break. Tables, one row a reply."""
+"""
+What an engine reads: every way a reply can be framed, and every way it can break. Tables, one row a reply.
+
+One file, since it is two tables.
+"""
 
 import asyncio
 import time
