@@ -117,7 +117,7 @@ TIMES: Mapping[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("given", TIMES)
 def test_time_to_end_is_computed(given: str) -> None:
-    """A pod is given preStop sleep + lameduck + grace + 5 s, whatever vendors and routes say of `total`."""
+    """A pod is given preStop sleep + lameduck + grace + 5 s, whatever vendors and routes say (W-165)."""
     values = merged(MINIMAL, {"config": {"vendors": {"pixii": TIMES[given]}}})
 
     found = objects(values)
@@ -222,6 +222,26 @@ def test_a_vendor_has_a_service_of_its_own() -> None:
         "rel-errgate-pixii.gateways.svc",
         "rel-errgate-pixii.gateways.svc.cluster.local",
     }
+
+
+def test_vendors_are_kept_apart_by_their_hosts(vendor: RogueVendor, tmp_path: Path) -> None:
+    """Under the name of a vendor's own Service the whole path goes to that vendor, under the other's to the other."""
+    vendors = {name: {"base_url": f"{vendor.url}/{name}", "normalizer": "generic"} for name in ("pixii", "pikzels")}
+    values = merged(MINIMAL, {"service": {"perVendor": {"enabled": True}}, "config": {"vendors": vendors}})
+    found = objects(values)
+    text = settings_of(found).replace("0.0.0.0", "127.0.0.1")
+    ports = {"port: 8080": f"port: {free_port()}", "port: 9090": f"port: {free_port()}"}
+    for port, free in ports.items():
+        text = text.replace(port, free)
+
+    with ProcessGateway(text, tmp_path) as process:
+        for name in vendors:
+            host = f"rel-errgate-{name}.gateways.svc"
+            assert process.ask("/v1/things", headers=[("Host", host)]).status == 200
+        assert process.ask("/pixii/v1/things").status == 200
+
+    targets = [asked.target for asked in vendor.requests]
+    assert targets == [b"/pixii/v1/things", b"/pikzels/v1/things", b"/pixii/v1/things"]
 
 
 # --- A real process ---------------------------------------------------------------------------------------------------
