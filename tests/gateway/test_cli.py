@@ -200,6 +200,15 @@ def test_completion() -> None:
     assert result.stdout == "plain,hash-key\nplain,healthcheck\n"
 
 
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_is_set_up(shell: str) -> None:
+    """What `errgate --help` says to evaluate is a script that asks errgate."""
+    result = CliRunner(env={"_ERRGATE_COMPLETE": f"{shell}_source"}).invoke(main, [])
+
+    assert result.exit_code == 0
+    assert f"_ERRGATE_COMPLETE={shell}_complete" in result.stdout
+
+
 def test_module() -> None:
     """`python -m gateway` is the same command, under the same name."""
     done = subprocess.run([sys.executable, "-m", "gateway", "nope"], capture_output=True, text=True, check=False)
