@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := gateway normalizers tests docs benchmarks
 
-.PHONY: help demo test check fuzz soak bench mutants image-test docs lock clean
+.PHONY: help demo test check fuzz soak bench bench-limits mutants image-test docs lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 18
@@ -30,6 +30,9 @@ soak: .venv/dev ## chaos for five minutes, then slow callers; prints what was se
 
 bench: .venv/runtime .bench/python/ready .bench/node/ready ## errgate beside its peers, about eight minutes; a short look: make bench ARGS=--quick
 	$(BIN)/python -m benchmarks $(ARGS)
+
+bench-limits: .venv/runtime ## what a decision over three limits costs, in one process and in shared memory
+	$(BIN)/python -m benchmarks.limits $(ARGS)
 
 mutants: .venv/dev ## breaks thirty rules of the wire, one at a time, and shows that a test of each fails
 	$(BIN)/python -m tests.mutate $(ARGS)
