@@ -7,7 +7,7 @@ SOURCES := gateway normalizers tests docs benchmarks
 .PHONY: help demo test check fuzz soak bench bench-limits mutants image-test docs lock clean
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 21
 
 demo: .venv/runtime ## the sandbox vendors and the gateway over them, on loopback; Ctrl-C ends it
 	@exec $(BIN)/errgate demo
