@@ -33,8 +33,6 @@ DOES_NOT_APPLY = {
 # Kept by work that is still to come; an entry is taken out with the test that keeps it.
 STILL_TO_COME = {
     "W-135": "several workers",
-    "W-165": "the deployment",
-    "W-169": "the deployment",
 }
 
 # Tests of Go's reverseproxy_test.go in the order of that file, and what of the other proxies' has a number.
