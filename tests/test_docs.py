@@ -214,7 +214,8 @@ def test_commands_run(name: str, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr[-2000:]
     assert "Traceback" not in done.stderr
     # Which rule decided is quoted where a command shows it.
-    assert [words for words in re.findall(r"`([^`]+ by the [^`]*row of [^`]+)`", page) if words not in done.stderr] == []
+    quoted = re.findall(r"`([^`]+ by the [^`]*row of [^`]+)`", page)
+    assert [words for words in quoted if words not in done.stderr] == []
 
 
 @pytest.mark.parametrize(
