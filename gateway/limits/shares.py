@@ -64,6 +64,7 @@ class Shares(Memory):
     def end(self) -> None:
         """The store is back, and knows what was counted; it has the slots of all requests under way."""
         self._period += 1
+        self._before.clear()
         self._shared = {key: each for key, each in self._shared.items() if not isinstance(each.rule, Slots)}
         for table in self._keyed.values():
             for key in [key for key, each in table.items() if isinstance(each.rule, Slots)]:
@@ -105,7 +106,13 @@ class Shares(Memory):
         """What the store has admitted was given back."""
         for limit, key in zip(decision.limits, decision.keys, strict=True):
             if not limit.in_flight:
+                before = self._charges(limit, key)
                 self._undo(limit, key, decision.now.wall if isinstance(limit.rule, Calendar) else decision.now.steady)
+                after = self._charges(limit, key)
+                # It was no charge of the time since the store went away.
+                known = self._before.get(key, {})
+                for mark in known.keys() & before.keys():
+                    known[mark] -= before[mark] - after.get(mark, 0)
 
     def freed(self, decision: Decision) -> None:
         """A request that the store admitted before it went away is over."""
@@ -166,6 +173,10 @@ class Shares(Memory):
                 self._parts.clear()
             known = self._parts[id(limit)] = (limit, among, limit.share(among))
         return known[2]
+
+    def _charges(self, limit: Limit, key: str) -> dict[int, int]:
+        counter = self._counter(limit, key) if key in self._before else None
+        return {} if counter is None else dict(counter.rule.charges(counter.cells))
 
     def _counters(self) -> Iterator[tuple[str, _Counter]]:
         yield from self._shared.items()

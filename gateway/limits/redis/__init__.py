@@ -10,6 +10,8 @@ then the gateway admits its share (`Shares`), or nothing that is limited, and as
 start, after ever longer pauses. That new start makes all right again: the gateway comes with a new name, tells which
 slots its running requests have, what it has admitted meanwhile, and, where Redis has lost its data, what it admitted
 before. Answers that come too late are undone.
+
+One file: what a decision counts here is what the next new start tells, and neither can be read without the other.
 """
 
 import asyncio
@@ -121,6 +123,7 @@ class Redis:
         self._taken: dict[str, int] = {}
         self._shares = Shares(lambda: self._gateways, refuse=when_away == "refuse")
         self._late: deque[Callable[[], object]] = deque(maxlen=LATE_LIMIT)
+        self._owed: deque[Sequence[Charge]] = deque(maxlen=LATE_LIMIT)
         self._joining: asyncio.Task[None] | None = None
         self._tending: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
@@ -196,7 +199,7 @@ class Redis:
             self._shares.give_back(decision)
         elif charges := [charge for charge in decision.charges if not charge.limit.in_flight]:
             self._shares.unnote(decision)
-            self._soon(lambda: self._give_back(charges))
+            self._give_back(charges)
 
     def release(self, decision: Decision) -> None:
         """Give the slots back: the request is over, however."""
@@ -268,9 +271,8 @@ class Redis:
         decided = decision(reply, asked.limits, asked.keys, now, asked.scope)
         if decided.held is not None and asked.scope is not None:
             self._shares.know(asked.scope.key, [decided.held.until, CODES.index(decided.held.code), 0])
-        if asked.left and asked.name != self._name:
-            # The slots are gone with the name.
-            self._soon(lambda: self._give_back([each for each in decided.charges if not each.limit.in_flight]))
+        if asked.left:
+            self._disown(decided, asked.name)
             return
         for key, cost in _slots(decided).items():
             self._taken[key] = self._taken.get(key, 0) + cost
@@ -279,8 +281,16 @@ class Redis:
         if decided.token and asked.scope is not None:
             self._shares.go_first(asked.scope.key, now.steady + asked.scope.lease)
         asked.decision = decided
-        if asked.left:
-            self._undo(decided)
+
+    def _disown(self, decision: Decision, name: str) -> None:
+        """A decision that nobody has waited for: nothing of it was counted here."""
+        if charges := [charge for charge in decision.charges if not charge.limit.in_flight]:
+            self._give_back(charges)
+        self._tell_of_first("gone", decision)
+        slots = _slots(decision)
+        # With a name its slots go, too.
+        if slots and self._up and name == self._name:
+            self._run("release", *slots.values(), keys=slots)
 
     def _undo(self, decision: Decision) -> None:
         self.give_back(decision)
@@ -288,6 +298,10 @@ class Redis:
         self.gone(decision)
 
     def _give_back(self, charges: Sequence[Charge]) -> None:
+        """Undo charges of windows, or when Redis is back, unless it has lost them."""
+        if not self._up:
+            self._owed.append(charges)
+            return
         wall = self._clock().wall
         written = [self._wording.limit(limit, wall, marks(limit, mark)) for limit, _, mark in charges]
         self._run("give_back", *written, keys=[key for _, key, _ in charges])
@@ -330,6 +344,9 @@ class Redis:
         loop = asyncio.get_running_loop()
         patience = PATIENCE_SECONDS if deadline is None else max(0.0, deadline - loop.time())
         await asyncio.wait({future}, timeout=patience)
+        if not future.done():
+            # It may have come just now, with our own event loop late.
+            await asyncio.sleep(0)
         if future.done() and future.exception() is None:
             return future.result()
         self._errors += 1
@@ -442,6 +459,9 @@ class Redis:
         if not self._up:
             self._shares.end()
             self._up = True
+            for charges in () if lost else self._owed:
+                self._give_back(charges)
+            self._owed.clear()
             while self._late:
                 self._late.popleft()()
             if self._said:

@@ -4,7 +4,7 @@
 --       · 3 the era (string: since when the data is there) · 4… the counters, one for each limit that is asked about
 -- ARGV: 1 what to do · 2 which gateway asks · then as below. A limit is a JSON array: what kind, count, cost, and
 --       rolling: window, grain, cells · calendar: cells, signature, margin, and five edges of windows around now
--- Replies are arrays of integers: what became of it, the time here, and the rest.
+-- Replies are integers in one string: what became of it, the time here, and the rest. Only the holds come as an array.
 --
 -- The state of a window is a string of 64-bit floats, which hold the integers below 2^53 exactly: its kind, how many
 -- cells it has, its signature, then the cells as gateway/limits/window.py and calendar.py describe them. All times are
@@ -338,7 +338,8 @@ function calendar.adopt(rule, state, charges)
 end
 
 function calendar.ttl(rule)
-  return (rule.edges[#rule.edges] - now) / 1000 + HOUR_MS
+  -- The next window counts, too, and an hour's step back may show this one again.
+  return (rule.edges[rule.first + 2] - now) / 1000 + HOUR_MS
 end
 
 -- Requests at once: a hash of the slots that each gateway has taken. Those of a gateway that is gone are free.
@@ -504,7 +505,7 @@ function calls.give_back()
     local key = KEYS[number + 3]
     local state = redis.call('TYPE', key).ok == 'string' and open(key)
     -- As it lies there: new settings may have come since, and what lies there may be of another kind.
-    if state and at(state, -3) == rule.kind and at(state, -1) == rule.signature then
+    if state and not rule.skewed and at(state, -3) == rule.kind and at(state, -1) == rule.signature then
       rule.cells = at(state, -2)
       kind.give_back(rule, state, rule.cost, spec[#spec])
       finish(kind, rule, state)
@@ -620,4 +621,7 @@ function calls.leave()
   return { ADMITTED, now }
 end
 
-return calls[what]()
+local reply = calls[what]()
+if what == 'holds' then return reply end
+for number = 1, #reply do reply[number] = text(reply[number]) end
+return table.concat(reply, ' ')

@@ -24,8 +24,9 @@ SCRIPT = files(__package__).joinpath("decide.lua").read_text("utf-8")
 # How long it may take to reach a server, with TLS and the password.
 CONNECT_SECONDS = 2.0
 
+# Integers; for `holds` strings among them.
 Reply = list[Any]
-Argument = str | int | bytes
+Argument = str | int
 
 
 class Lost(Exception):
@@ -126,9 +127,8 @@ class Link:
             commands, self._unsent = self._unsent, []
             self._unanswered.extend(commands)
             try:
-                await self._connection.send_packed_command(
-                    [part for command in commands for part in self._packed(command)], check_health=False
-                )
+                packed = b"".join([self._packed(command) for command in commands])
+                await self._connection.send_packed_command(packed, check_health=False)
             except (RedisError, OSError) as error:
                 self._lose(reason(error))
                 return
@@ -137,7 +137,7 @@ class Link:
         """Give each reply to the oldest command that has none."""
         while True:
             try:
-                reply: Reply | ResponseError = await self._connection.read_response()
+                reply: bytes | Reply | ResponseError = await self._connection.read_response()
             except NoScriptError:
                 # The server has forgotten the script: it was restarted, or told to.
                 command = self._unanswered.popleft()
@@ -155,14 +155,16 @@ class Link:
                 moved = (reply.host, reply.port) if isinstance(reply, MovedError) else None
                 command.done.set_exception(Lost(reason(reply), moved))
                 continue
+            read = [int(number) for number in reply.split()] if isinstance(reply, bytes) else reply
             if command.then is not None:
-                command.then(reply)
-            command.done.set_result(reply)
+                command.then(read)
+            command.done.set_result(read)
 
-    def _packed(self, command: _Command) -> list[bytes]:
+    def _packed(self, command: _Command) -> bytes:
+        """The command as it is sent (RESP): redis-py's own way takes four times as long."""
         head = ("EVAL", SCRIPT) if command.whole else ("EVALSHA", self._digest)
-        packed: list[bytes] = self._connection.pack_command(*head, len(command.keys), *command.keys, *command.arguments)
-        return packed
+        words = [str(word).encode() for word in (*head, len(command.keys), *command.keys, *command.arguments)]
+        return b"*%d\r\n" % len(words) + b"".join([b"$%d\r\n%b\r\n" % (len(word), word) for word in words])
 
     def _lose(self, why: str) -> None:
         if self.closed:

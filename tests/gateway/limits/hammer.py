@@ -2,9 +2,11 @@
 Workers of one store that are killed again and again: run as a process of its own, which forks them.
 
     python -m tests.gateway.limits.hammer kill SECONDS FOLDER       random kills; prints what became of it as JSON
+    python -m tests.gateway.limits.hammer redis URL FILE            one gateway on Redis, until it is killed
     python -m tests.gateway.limits.hammer instants STRIDE           one worker dies at each STRIDE-th line of a change
 
-A worker writes each admission it got to a file of its own: the moment by its clock, and the cost.
+A worker writes each admission it got to a file of its own: the moment by the store's clock, and the cost (0: by its
+share). One file: what is done to the workers, and how it is seen that all is right, belong together.
 """
 
 import asyncio
@@ -21,7 +23,9 @@ from types import FrameType
 
 from gateway.limits import SECOND, Decision, Limit, Moment, Scope, shared
 from gateway.limits.ledger import Ledger
+from gateway.limits.redis import Redis
 from gateway.limits.segment import CELL_BYTES, SECRET
+from gateway.limits.shares import Lent
 from gateway.limits.table import BODY, FREE, FRESH, HIGH, LOW, NEXT, Table
 from normalizers import HouseCode
 from tests.gateway.limits.made import keys, vendor_limit
@@ -286,8 +290,26 @@ def dies_at(name: str, number: int, before: object, whole: object) -> bool:
     return os.WIFSIGNALED(status)
 
 
+async def ask_redis(url: str, log: int) -> None:
+    """Take as much as there is, and write down Redis's own time of each admission; until killed."""
+    store = Redis(url)
+    await store.start()
+    limits = (SECONDLY, MINUTE, CALLS)
+    while True:
+        decision = await store.take(limits, keys(limits), now(), SCOPE)
+        if decision.admitted:
+            # A share's admissions are by another clock; Redis hears of them later.
+            lent = isinstance(decision, Lent)
+            os.write(log, ENTRY.pack(time.time_ns() // 1000 if lent else decision.marks[0], not lent))
+            store.release(decision)
+        # Leave the machine to the others, too: Redis has 50 ms for an answer.
+        await asyncio.sleep(0.001)
+
+
 if __name__ == "__main__":
-    if sys.argv[1] == "kill":
+    if sys.argv[1] == "redis":
+        asyncio.run(ask_redis(sys.argv[2], os.open(sys.argv[3], os.O_WRONLY | os.O_CREAT | os.O_APPEND)))
+    elif sys.argv[1] == "kill":
         kill(float(sys.argv[2]), Path(sys.argv[3]))
     else:
         instants(int(sys.argv[2]))

@@ -8,19 +8,20 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from redis import Redis
 from redis.exceptions import RedisError
 
 from tests.e2e.harness.tools import tool
 
+HOST = "127.0.0.1"
 PATIENCE_SECONDS = 20.0
 
 
 def free_port() -> int:
     """A port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
+    with socket.create_server((HOST, 0)) as server:
         port: int = server.getsockname()[1]
         return port
 
@@ -45,7 +46,7 @@ class RedisServer:
     def url(self) -> str:
         """Where it is."""
         user = "" if self._password is None else f":{self._password}@"
-        return f"{'redis' if self._tls is None else 'rediss'}://{user}127.0.0.1:{self.port}"
+        return f"{'redis' if self._tls is None else 'rediss'}://{user}{HOST}:{self.port}"
 
     def __enter__(self) -> Self:
         self.start()
@@ -57,7 +58,7 @@ class RedisServer:
 
     def start(self) -> None:
         """Start it, empty, and wait until it answers."""
-        command = [self._program, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", self._folder]
+        command = [self._program, "--bind", HOST, "--save", "", "--appendonly", "no", "--dir", self._folder]
         if self._tls is None:
             command += ["--port", str(self.port)]
         else:
@@ -73,6 +74,7 @@ class RedisServer:
                 self.client().ping()
             except RedisError:
                 if time.monotonic() > deadline or self._process.poll() is not None:
+                    self.kill()
                     raise
                 time.sleep(0.01)
             else:
@@ -81,9 +83,13 @@ class RedisServer:
     def client(self) -> Redis:
         """Somebody else who looks in."""
         if self._tls is None:
-            return Redis(port=self.port, password=self._password, protocol=2)
+            return Redis(HOST, self.port, password=self._password)
         authority = str(self._tls / "ca.pem")
-        return Redis(port=self.port, password=self._password, ssl=True, ssl_ca_certs=authority, protocol=2)
+        return Redis(HOST, self.port, password=self._password, ssl=True, ssl_ca_certs=authority)
+
+    def order(self, *words: str | int) -> Any:  # noqa: ANN401  (whatever it answers)
+        """Have it do something."""
+        return self.client().execute_command(*words)  # type: ignore[no-untyped-call]
 
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal."""
