@@ -45,6 +45,7 @@ OWN_KEYS = ("gateways", "holds", "era")
 
 # What a decision may wait for Redis (F-80).
 PATIENCE_SECONDS = 0.05
+LATE_TURNS = 3
 # How long the start waits for Redis, before requests come.
 START_SECONDS = 1.0
 # A gateway's name is renewed so often; the script takes it for gone after five times that.
@@ -344,8 +345,10 @@ class Redis:
         loop = asyncio.get_running_loop()
         patience = PATIENCE_SECONDS if deadline is None else max(0.0, deadline - loop.time())
         await asyncio.wait({future}, timeout=patience)
-        if not future.done():
-            # It may have come just now, with our own event loop late.
+        for _ in range(LATE_TURNS):
+            if future.done():
+                break
+            # Where our own event loop was late, the answer may be there and not be read yet.
             await asyncio.sleep(0)
         if future.done() and future.exception() is None:
             return future.result()

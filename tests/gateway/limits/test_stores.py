@@ -10,7 +10,7 @@ from random import Random
 
 import pytest
 
-from gateway.limits import SECOND, Held, Moment, Scope, Store
+from gateway.limits import SECOND, Decision, Held, Memory, Moment, Scope, Store
 from normalizers import HouseCode
 from tests.gateway.limits.made import at, caller_limit, keys, vendor_limit
 from tests.gateway.limits.stores import STORES, Bench
@@ -372,6 +372,50 @@ async def test_many_limits_are_each_exact(bench: Bench, seed: int) -> None:
         elif not fits:
             latest = max(truth.free_at(limit.cost, now) for limit, truth in zip(limits, truths, strict=True))
             assert decision.free_at == latest
+
+
+KINDS = (
+    vendor_limit(name="minute", requests=7, per="minute", cost=2),
+    vendor_limit(name="large", requests=1_200, per="minute", cost=70, margin="1s"),
+    vendor_limit(name="clock", requests=4, per="second", window="calendar", zone="Asia/Kolkata", margin="200ms"),
+    vendor_limit(name="hours", requests=30, per="hour", window="calendar", zone="Europe/Berlin", margin="10s"),
+    vendor_limit(name="days", requests=60, per="day", window="calendar", zone="America/New_York"),
+    vendor_limit(name="slots", in_flight=3),
+    vendor_limit(name="fair", requests=3, per="second", by="caller"),
+    vendor_limit(name="mine", in_flight=2, by="caller"),
+)
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+@pytest.mark.parametrize("seed", range(3))
+async def test_all_stores_say_the_same(bench: Bench, seed: int, backwards: bool) -> None:
+    """Whatever is asked, one after the other, a store says what that of one process says, clocks put back or not."""
+    told = Bench(Memory())
+    random = Random(seed)
+    running: list[tuple[Decision, Decision]] = []
+    # Counters of callers that have expired are forgotten; one store does so sooner than another.
+    kinds = [limit for limit in KINDS if not (backwards and limit.keyed)]
+    now = 10.0
+
+    for _ in range(500):
+        now += random.choice((0, 0.001, 0.1, 0.3, 1.7, 40, 700))
+        if backwards and random.random() < 0.02:
+            now = max(1.0, now - random.choice((0.5, 3, 70, 4000)))
+        limits = tuple(random.sample(kinds, random.randrange(1, 5)))
+        caller = random.choice("abc")
+        one, other = [await each.ask(*limits, now=now, caller=caller) for each in (bench, told)]
+        assert (one.admitted, one.refusing == other.refusing or backwards) == (other.admitted, True)
+        assert [left for left, _ in one.standings] == [left for left, _ in other.standings]
+        if not backwards:
+            assert (one.free_at, one.standings) == (other.free_at, other.standings)
+        if one.admitted:
+            running.append((one, other))
+        if running and random.random() < 0.6:
+            unsent = random.random() < 0.5
+            for each, decision in zip((bench, told), running.pop(random.randrange(len(running))), strict=True):
+                each.store.release(decision)
+                if unsent:
+                    each.store.give_back(decision)
 
 
 async def test_large_limits_lose_little(bench: Bench) -> None:
