@@ -1,5 +1,5 @@
 """
-What the chart says to errgate.
+What the chart says to errgate. One file, since all of it is one chain from values to a process.
 
 The rendered settings start a real gateway that answers the rendered probes, and that loses nothing when it is stopped
 within the time that the pod is given.
@@ -280,6 +280,22 @@ def test_the_rendered_gateway_runs(vendor: RogueVendor, tmp_path: Path) -> None:
     secret = (tmp_path / "secrets" / "vendors" / "pixii").read_text().strip()
     assert vendor.requests[-1].header("authorization") == f"Bearer {secret}"
     assert behind_the_port.status == 404
+
+
+def test_the_rendered_admin_port_is_guarded(vendor: RogueVendor, tmp_path: Path) -> None:
+    """With `admin.existingSecret` metrics and probes need no token, everything else on that port does."""
+    values = merged(MINIMAL, {"admin": {"existingSecret": {"name": "errgate-admin", "key": "token"}}})
+    _, process = deployed(vendor, values, tmp_path)
+    token = (tmp_path / "secrets" / "admin-token").read_text().strip()
+
+    with process:
+        free = [process.ask_admin(path).status for path in ("/metrics", "/-/healthy", "/-/ready")]
+        guarded = [process.ask_admin(path).status for path in ("/-/status", "/-/config")]
+        told = process.ask_admin("/-/status", headers=[("Authorization", f"Bearer {token}")]).status
+
+    assert free == [200, 200, 200]
+    assert guarded == [401, 401]
+    assert told == 200
 
 
 def test_helm_test_asks_the_right_things(vendor: RogueVendor, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from jsonschema import Draft7Validator
 
 from docs import chart as generated
 from gateway import __version__
-from tests.helm.rendering import CASES, CHART, MINIMAL, case_id, merged, refusal, render, run
+from tests.helm.rendering import CASES, CHART, MINIMAL, RULES, case_id, merged, refusal, render, run
 
 SCHEMA = json.loads((CHART / "values.schema.json").read_text())
 VALUES = yaml.safe_load((CHART / "values.yaml").read_text())
@@ -238,6 +238,43 @@ def test_package(tmp_path: Path) -> None:
     assert package.stat().st_size < 100_000
     assert {"Chart.yaml", "values.yaml", "values.schema.json", "templates/deployment.yaml"} <= names
     assert not [name for name in names if name.startswith("ci/") or name.endswith(".md")]
+
+
+def test_readme_s_values_render() -> None:
+    """Whoever copies the values of the chart's README gets a gateway."""
+    examples = re.findall(r"^```yaml\n(.*?)^```$", (CHART / "README.md").read_text(), re.DOTALL | re.MULTILINE)
+
+    assert examples
+    for example in examples:
+        assert "kind: Deployment" in render(yaml.safe_load(example))
+
+
+class Strict(yaml.SafeLoader):
+    """A loader that takes no key twice, as a person would not write it."""
+
+
+def once(loader: Strict, node: yaml.MappingNode) -> dict[Any, Any]:
+    """A mapping whose keys are all different."""
+    keys = [loader.construct_object(key) for key, _ in node.value]
+    assert len(keys) == len(set(keys)), (keys, str(node.start_mark))
+    return loader.construct_mapping(node)
+
+
+Strict.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, once)
+
+WRITTEN = [*CASES, CHART / "Chart.yaml", CHART / "values.yaml", RULES]
+
+
+@pytest.mark.parametrize("path", WRITTEN, ids=lambda path: path.name)
+def test_yaml_is_clean(path: Path) -> None:
+    """Every YAML file that a person writes has no key twice, no tab, no trailing blank, no endless line."""
+    text = path.read_text()
+
+    yaml.load(text, Loader=Strict)  # noqa: S506  (a SafeLoader)
+    assert text.endswith("\n")
+    assert not text.endswith("\n\n")
+    assert not re.search(r"\t|[ ]+$|\r", text, re.MULTILINE)
+    assert max(map(len, text.splitlines())) <= 120
 
 
 def test_template_is_the_same_twice() -> None:
