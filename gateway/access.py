@@ -2,7 +2,6 @@
 
 import logging
 import time
-from dataclasses import dataclass, field
 
 from normalizers import Fault, Problem
 
@@ -18,22 +17,17 @@ OUTCOMES = {
 }
 
 
-@dataclass(slots=True)
 class Access:
     """
     The running notes on one request.
 
-    Mutable state of the request: each step of the path writes what it learned; `finish` reads it once.
+    Mutable state of the request: each step of the path writes what it learned; `finish` reads it once. What nobody
+    writes stands in the class: most requests learn little.
     """
 
-    metrics: VendorMetrics
-    method: str
-    request_id: str
-    began_at: float = field(default_factory=time.perf_counter)
     vendor: str = NO_VENDOR
     route: str = OTHER_ROUTE
     caller: str = "none"
-    trace_id: str | None = None
     status: int | None = None
     vendor_status: int | None = None
     problem: Problem | None = None
@@ -51,7 +45,17 @@ class Access:
     sent: bool = False
     # It carries an `Idempotency-Key`, and the settings let that count.
     keyed: bool = False
-    call: Call | None = field(default=None, repr=False)
+    call: Call | None = None
+
+    def __init__(self, *, metrics: VendorMetrics, method: str, request_id: str, trace_id: str | None = None) -> None:
+        self.metrics = metrics
+        self.method = method
+        self.request_id = request_id
+        self.trace_id = trace_id
+        self.began_at = time.perf_counter()
+
+    def __repr__(self) -> str:
+        return f"Access(vendor={self.vendor!r}, route={self.route!r}, request_id={self.request_id!r})"
 
     @property
     def repeatable(self) -> bool:
@@ -75,9 +79,9 @@ class Access:
             overhead = max(0.0, self.answered_at - self.began_at - waited - self.queued)
         tally = metrics.tally(self.route, self.method, self.status, outcome, self.caller, self.vendor_status)
         if self.trace_id is None:
-            tally.add(seconds, vendor_seconds, queued, overhead)
+            tally.add((seconds, vendor_seconds, queued, overhead))
         else:
-            tally.add(None, None, queued, overhead)
+            tally.add((None, None, queued, overhead))
             metrics.traced(self.route, seconds, vendor_seconds, self.trace_id)
         if self.reason is not None:
             metrics.no_reply(self.reason)

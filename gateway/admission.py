@@ -28,6 +28,7 @@ from .limits import (
     Scope,
     covering,
     hold,
+    names_of,
     policies,
     scope_key,
     service_limits,
@@ -65,6 +66,7 @@ class Gate:
     limits: tuple[Limit, ...]
     keys: tuple[str, ...] | None
     policy: bytes
+    names: tuple[str, ...]
     scope: Scope | None
 
 
@@ -130,6 +132,7 @@ class Gates:
             limits=limits,
             keys=None if keyed else tuple(limit.id for limit in limits),
             policy=policies(limits).encode("ascii"),
+            names=names_of(limits),
             scope=scope,
         )
 
@@ -171,7 +174,7 @@ class Admission:
         Raises:
             Refused: held, or over a limit, or the gateway stops and nobody waits any longer.
         """
-        began = now().steady
+        began = time.monotonic_ns() // 1000
         until = None
         try:
             decision = await self._gates.queue.take(self._gate.limits, self._keys(), self._held_by())
@@ -181,7 +184,7 @@ class Admission:
                 HouseCode.OVERLOADED, "The gateway is stopping.", retry_after=1, proxy_error="proxy_internal_error"
             ) from None
         finally:
-            waited = (until or now().steady) - began
+            waited = (until or time.monotonic_ns() // 1000) - began
             # No wait is shorter than a turn of the event loop; what the decision itself takes is our own time.
             if waited >= TICK:
                 self._access.queued += waited / SECOND
@@ -248,9 +251,11 @@ class Admission:
         if told is None or not told.standings or not self._gates.told:
             return []
         # A store that is away has told the shares.
-        policy = self._gate.policy if told.limits is self._gate.limits else policies(told.limits).encode("ascii")
+        gate, policy, names = self._gate, self._gate.policy, self._gate.names
+        if told.limits is not gate.limits:
+            policy, names = policies(told.limits).encode("ascii"), names_of(told.limits)
         passed = time.monotonic_ns() // 1000 - told.now.steady
-        left = service_limits(told.limits, told.standings, passed)
+        left = service_limits(told.limits, told.standings, passed, names)
         return [(b"ratelimit-policy", policy), (b"ratelimit", left.encode("ascii"))]
 
     def _keys(self) -> tuple[str, ...]:

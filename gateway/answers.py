@@ -20,7 +20,7 @@ from .lanes import Runtime
 from .metrics import Outcome
 from .problems import Refused
 from .settings import Settings
-from .streams import Presence
+from .streams import Connection, Presence
 from .upstream import Cut
 
 
@@ -49,11 +49,15 @@ class Answer:
     Mutable state: `begun`, set when the head goes out.
     """
 
-    def __init__(self, settings: Settings, access: Access, presence: Presence, send: Send) -> None:
+    def __init__(
+        self, settings: Settings, access: Access, presence: Presence, send: Send, connection: Connection | None = None
+    ) -> None:
+        """`connection`: our own server's, which takes an answer that is whole in one go."""
         self._settings = settings
         self._access = access
         self._presence = presence
         self._send = send
+        self._connection = connection
         self.begun = False
 
     async def refusal(self, refused: Refused, *, close: bool) -> None:
@@ -91,8 +95,16 @@ class Answer:
 
     async def whole(self, status: int, headers: Sequence[Header], body: bytes) -> None:
         """Answer with a body that is here."""
-        await self._head(status, headers)
-        await self._last(body)
+        connection, access = self._connection, self._access
+        began = time.perf_counter()
+        if connection is not None and connection.whole(status, headers, body):
+            self.begun = True
+            access.status, access.answered_at = status, began
+            access.bytes_out += len(body)
+            self._presence.answered()
+        else:
+            await self._head(status, headers)
+            await self._last(body)
 
     async def stream(self, status: int, headers: Sequence[Header], chunks: AsyncIterable[bytes]) -> None:
         """

@@ -95,14 +95,15 @@ class _Passage:
         self.connection: Connection | None = scope.get("extensions", _NO_EXTENSIONS).get("errgate")
         self.presence = Presence(receive, self.connection)
         self.upload: Upload | None = None
-        self.trace = trace or identity.trace(self.received)
+        names = dict(self.received)
+        self.trace = trace or (identity.trace(self.received) if b"traceparent" in names else None)
         self.access = Access(
             metrics=runtime.metrics.nobody,
             method=self.method,
-            request_id=identity.request_id(self.received),
+            request_id=identity.request_id(self.received if b"x-request-id" in names else ()),
             trace_id=None if self.trace is None else self.trace.trace_id,
         )
-        self.answer = Answer(runtime.settings, self.access, self.presence, send)
+        self.answer = Answer(runtime.settings, self.access, self.presence, send, self.connection)
 
     async def run(self) -> None:
         """Walk the path, and answer whoever was stopped on it."""
@@ -165,7 +166,7 @@ class _Passage:
             )
 
         # 5. Make the vendor's request.
-        hops = max_forwards(self.method, self.received)
+        hops = max_forwards(self.method, self.received) if self.method == "OPTIONS" else None
         if hops == 0:
             await self.answer.options(FORWARDED)
             return

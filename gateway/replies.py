@@ -32,6 +32,11 @@ CHALLENGE = b"www-authenticate"
 class Judge:
     """Decides what one reply is, and answers accordingly."""
 
+    __slots__ = (
+        "_access", "_admission", "_answer", "_errors", "_key", "_lane", "_max_duration", "_prefix", "_route",
+        "_runtime",
+    )  # fmt: skip
+
     def __init__(  # noqa: PLR0913  (what the steps before have found out)
         self,
         runtime: Runtime,
@@ -55,12 +60,16 @@ class Judge:
         self._prefix = prefix
         self._key = key
         self._max_duration = lane.timeouts[route.name].max_duration
-        self._asked = Asked(
-            method=access.method,
-            own_credential=lane.passthrough,
-            idempotency_key=access.keyed,
-            vendor_messages=runtime.settings.problems.vendor_messages,
-            scrub=lane.scrub,
+
+    @property
+    def _asked(self) -> Asked:
+        """What the core has to know of the request."""
+        return Asked(
+            method=self._access.method,
+            own_credential=self._lane.passthrough,
+            idempotency_key=self._access.keyed,
+            vendor_messages=self._runtime.settings.problems.vendor_messages,
+            scrub=self._lane.scrub,
         )
 
     def may_carry_failure(self, status: int) -> bool:
@@ -72,7 +81,10 @@ class Judge:
     async def stream(self, exchange: Exchange) -> None:
         """Step 10: a success as it is."""
         self._admission.replied()
-        await self._send(exchange, self._head(exchange), exchange.chunks())
+        if exchange.whole is None:
+            await self._send(exchange, self._head(exchange), exchange.chunks())
+        else:
+            await self._answer.whole(exchange.status, self._head(exchange), exchange.whole)
 
     async def _send(self, exchange: Exchange, head: Sequence[Header], chunks: AsyncIterable[bytes]) -> None:
         """Stream a body that may take `max_duration`, counted from its head."""
@@ -84,7 +96,7 @@ class Judge:
 
     async def error(self, exchange: Exchange) -> None:
         """Step 8: an error, in the house's words or with the house's headers."""
-        body = Download(exchange.chunks())
+        body = Download(exchange.chunks(), exchange.whole)
         try:
             seconds = min(ERROR_SECONDS, self._max_duration)
             read = await body.read_ahead(ERROR_LIMIT_BYTES, seconds=seconds)
@@ -100,7 +112,7 @@ class Judge:
 
     async def inspect(self, exchange: Exchange) -> None:
         """Step 9: a success that may be an error (contract 7) or carry failures (contract 9)."""
-        body = Download(exchange.chunks())
+        body = Download(exchange.chunks(), exchange.whole)
         try:
             held = await self._hold(exchange, body)
             if held is None:

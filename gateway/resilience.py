@@ -76,9 +76,11 @@ class RetryBudget:
     def _turn(self, now: float) -> None:
         """Empty the slots of the seconds that have passed."""
         second = int(now)
+        if second <= self._second:
+            return
         for passed in range(max(self._second + 1, second - BUDGET_WINDOW_SECONDS + 1), second + 1):
             self._requests[passed % BUDGET_WINDOW_SECONDS] = self._retries[passed % BUDGET_WINDOW_SECONDS] = 0
-        self._second = max(self._second, second)
+        self._second = second
 
 
 @dataclass(slots=True)

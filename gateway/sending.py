@@ -8,8 +8,8 @@ pause, within the first try's deadline; nothing is sent again once a byte of a r
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Iterable
+from types import TracebackType
 
 from normalizers import HouseCode
 
@@ -81,12 +81,9 @@ class Sender:
             return self.breaker.is_open
         raise _resting(wait)
 
-    @asynccontextmanager
-    async def exchange(
-        self, call: Call, access: Access, admission: Admission, *, probe: bool
-    ) -> AsyncIterator[Exchange]:
+    def exchange(self, call: Call, access: Access, admission: Admission, *, probe: bool) -> "Tries":
         """
-        Send the call, and again where it is safe. Raises `NoReply`: what the last try failed with.
+        Send the call, and again where it is safe.
 
         Args:
             call: the request; its deadline is the one of all tries together.
@@ -94,44 +91,9 @@ class Sender:
             admission: asked before each further try; one that the limits refuse does not happen.
             probe: whether the breaker let this request through to see how the vendor is.
         """
-        self.budget.request(time.monotonic())
-        deadline = time.perf_counter() + call.timeouts.total
-        try:
-            while True:
-                access.call = call
-                try:
-                    async with self.upstream.exchange(call) as exchange:
-                        self._note(failed=exchange.status in DOWN, probe=probe)
-                        probe = False
-                        held = exchange.status == TOO_MANY and admission.holds
-                        wait = None if held else self._wait_after_reply(call, access, exchange, deadline)
-                        if wait is not None:
-                            admission.replied()
-                        if wait is None or not await self._may_again(access, admission, wait, sent=True):
-                            if access.retries:
-                                access.metrics.retry("answered")
-                            yield exchange
-                            return
-                except NoReply as nothing:
-                    access.sent = access.sent or call.sent_at is not None
-                    # A pool that is full is the gateway's own, and tells nothing of the vendor.
-                    if nothing.reason is not Reason.CONNECTION_LIMIT_REACHED:
-                        self._note(failed=True, probe=probe)
-                        probe = False
-                    if access.retries:
-                        access.metrics.retry("failed")
-                    safe = nothing.reason in LOST and (call.sent_at is None or access.repeatable)
-                    wait = self._wait(call, access, deadline) if safe else None
-                    sent = call.sent_at is not None
-                    if wait is None or not await self._may_again(access, admission, wait, sent=sent):
-                        raise
-                access.retries += 1
-                call = call.again(total=deadline - time.perf_counter())
-        finally:
-            if probe and self.breaker is not None:
-                self.breaker.gone()
+        return Tries(self, call, access, admission, probe=probe)
 
-    async def _may_again(self, access: Access, admission: Admission, wait: float, *, sent: bool) -> bool:
+    async def may_again(self, access: Access, admission: Admission, wait: float, *, sent: bool) -> bool:
         """Wait, and ask whether the limits let the request go once more; the reply, if any, stays open meanwhile."""
         await asyncio.sleep(wait)
         may = await admission.again(sent=sent)
@@ -139,7 +101,8 @@ class Sender:
             access.metrics.retry("refused")
         return may
 
-    def _note(self, *, failed: bool, probe: bool) -> None:
+    def note(self, *, failed: bool, probe: bool) -> None:
+        """Tell the breaker how a try went; `probe`: of the request that it let through to see."""
         if self.breaker is None:
             return
         if failed:
@@ -147,16 +110,16 @@ class Sender:
         else:
             self.breaker.succeeded()
 
-    def _wait_after_reply(self, call: Call, access: Access, exchange: Exchange, deadline: float) -> float | None:
+    def wait_after_reply(self, call: Call, access: Access, exchange: Exchange, deadline: float) -> float | None:
         """Seconds until a retry of a status that the settings name; None where the reply is the answer (W-119)."""
         if exchange.status not in self.retries.statuses or not access.repeatable:
             return None
         asked = next((value for name, value in exchange.headers if name.lower() == b"retry-after"), None)
         if asked is not None and not asked.isdigit():
             return None
-        return self._wait(call, access, deadline, at_least=float(asked or 0))
+        return self.wait(call, access, deadline, at_least=float(asked or 0))
 
-    def _wait(self, call: Call, access: Access, deadline: float, *, at_least: float = 0.0) -> float | None:
+    def wait(self, call: Call, access: Access, deadline: float, *, at_least: float = 0.0) -> float | None:
         """
         Seconds until the next try; None where there is none (W-115 to W-118).
 
@@ -173,6 +136,91 @@ class Sender:
             access.metrics.retry("refused")
             return None
         return wait
+
+
+class Tries:
+    """
+    One request's tries: entered, it gives the exchange whose reply is the answer; left, it lets go of it.
+
+    Mutable state: the try that goes on; whether the breaker waits to hear of it.
+    """
+
+    __slots__ = ("_access", "_admission", "_call", "_probe", "_sender", "_try")
+
+    def __init__(self, sender: Sender, call: Call, access: Access, admission: Admission, *, probe: bool) -> None:
+        self._sender = sender
+        self._call = call
+        self._access = access
+        self._admission = admission
+        self._probe = probe
+
+    async def __aenter__(self) -> Exchange:
+        """Send, and wait for a reply. Raises `NoReply`: what the last try failed with."""
+        sender, call, access = self._sender, self._call, self._access
+        sender.budget.request(time.monotonic())
+        deadline = time.perf_counter() + call.timeouts.total
+        try:
+            while True:
+                access.call = call
+                self._try = sender.upstream.exchange(call)
+                try:
+                    exchange = await self._try.__aenter__()
+                except NoReply as nothing:
+                    if not await self._again_without_reply(call, nothing, deadline):
+                        raise
+                else:
+                    if not await self._again_after(call, exchange, deadline):
+                        return exchange
+                access.retries += 1
+                call = call.again(total=deadline - time.perf_counter())
+        finally:
+            if self._probe and sender.breaker is not None:
+                sender.breaker.gone()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Let go of the connection, whatever happened to the reply."""
+        await self._try.__aexit__(kind, error, trace)
+
+    async def _again_without_reply(self, call: Call, nothing: NoReply, deadline: float) -> bool:
+        """Whether to send again what no reply came to; then all is done for it."""
+        sender, access = self._sender, self._access
+        access.sent = access.sent or call.sent_at is not None
+        # A pool that is full is the gateway's own, and tells nothing of the vendor.
+        if nothing.reason is not Reason.CONNECTION_LIMIT_REACHED:
+            self._note(failed=True)
+        if access.retries:
+            access.metrics.retry("failed")
+        sent = call.sent_at is not None
+        safe = nothing.reason in LOST and (not sent or access.repeatable)
+        wait = sender.wait(call, access, deadline) if safe else None
+        return wait is not None and await sender.may_again(access, self._admission, wait, sent=sent)
+
+    async def _again_after(self, call: Call, exchange: Exchange, deadline: float) -> bool:
+        """Whether to send again what has this reply; then the reply is let go of. It stays open while that is asked."""
+        sender, access, admission = self._sender, self._access, self._admission
+        try:
+            self._note(failed=exchange.status in DOWN)
+            held = exchange.status == TOO_MANY and admission.holds
+            wait = None if held else sender.wait_after_reply(call, access, exchange, deadline)
+            again = False
+            if wait is not None:
+                admission.replied()
+                again = await sender.may_again(access, admission, wait, sent=True)
+            if not again and access.retries:
+                access.metrics.retry("answered")
+        except BaseException as error:
+            await self._try.__aexit__(type(error), error, error.__traceback__)
+            raise
+        if again:
+            await self._try.__aexit__(None, None, None)
+        return again
+
+    def _note(self, *, failed: bool) -> None:
+        """Tell the breaker, once for the request that it let through to see."""
+        self._sender.note(failed=failed, probe=self._probe)
+        self._probe = False
 
 
 def _resting(wait: int) -> Refused:

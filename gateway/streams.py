@@ -134,11 +134,12 @@ class Presence:
 class Download:
     """The vendor's body: read ahead within bounds, then sent on from its first byte."""
 
-    def __init__(self, chunks: AsyncIterator[bytes]) -> None:
+    def __init__(self, chunks: AsyncIterator[bytes], whole: bytes | None = None) -> None:
+        """`whole`: the body, where all of it is here."""
         self._chunks = chunks
         self._pending: asyncio.Future[bytes | None] | None = None
-        self._ahead: list[bytes] = []
-        self.ended = False
+        self._ahead: list[bytes] = [whole] if whole else []
+        self.ended = whole is not None
         self.cut: Cut | None = None
 
     async def read_ahead(self, limit: int, *, seconds: float | None = None) -> bytes:

@@ -34,7 +34,8 @@ _NEVER_NOMINATED = frozenset(
     {b"authorization", b"cache-control", b"content-encoding", b"content-length", b"content-type", b"host", b"via"}
 )
 
-_SINGLE_OUT = frozenset({b"connection", b"content-length", b"host", b"transfer-encoding", b"upgrade"})
+_FRAMING = frozenset({b"connection", b"content-length", b"transfer-encoding", b"upgrade"})
+_SINGLE_OUT = _FRAMING | {b"host"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,8 @@ def read_framing(http_version: str, headers: Sequence[Header]) -> Framing:
     if http_version not in {"1.1", "1.0"}:
         message = "The gateway speaks HTTP/1.1 and HTTP/1.0."
         raise NotSpoken(message, close=True)
+    if _is_plain(headers):
+        return BARE
     found: dict[bytes, list[bytes]] = {}
     size = 4 * len(headers)
     for name, value in headers:
@@ -86,9 +89,6 @@ def read_framing(http_version: str, headers: Sequence[Header]) -> Framing:
         raise HeadTooLarge(message, close=True)
 
     _check_host(found.get(b"host", ()), required=http_version == "1.1")
-    if len(found) == 1 and b"host" in found:
-        # As nearly every GET is.
-        return BARE
     framing = _read_content(http_version, found.get(b"content-length", ()), found.get(b"transfer-encoding", ()))
     if b"upgrade" in found and framing.has_content:
         # An upgrading parser stops reading messages here, and the body would be read as something else (W-038).
@@ -101,6 +101,19 @@ def read_framing(http_version: str, headers: Sequence[Header]) -> Framing:
         message = "Connection names a field that is meant for every recipient."
         raise BadHeaders(message, close=True)
     return Framing(framing.kind, framing.length, options)
+
+
+def _is_plain(headers: Sequence[Header]) -> bool:
+    """Whether this is the head of nearly every GET: nothing twice, nothing of framing, small, with a host."""
+    fields = dict(headers)
+    return (
+        len(fields) == len(headers) <= FIELD_LIMIT
+        and b"host" in fields
+        and _FRAMING.isdisjoint(fields)
+        and max(map(len, fields)) <= NAME_LIMIT_BYTES
+        and sum(map(len, fields)) + sum(map(len, fields.values())) + 4 * len(fields) <= HEAD_LIMIT_BYTES
+        and _is_host(fields[b"host"])
+    )
 
 
 def refuse_content(method: str, framing: Framing, *, get_body: bool = False) -> None:

@@ -18,7 +18,7 @@ may keep them elsewhere and use the same rules. `Queue` lets a refused request w
 from . import hold
 from .decision import Charge, Decision, decide
 from .entries import Entry, of_caller, of_vendor
-from .fields import fields, policies, service_limits
+from .fields import fields, names_of, policies, service_limits
 from .hold import Bounds, Held, Scope, scope_key
 from .limit import Limit, covering
 from .memory import Memory
@@ -48,6 +48,7 @@ __all__ = [
     "decide",
     "fields",
     "hold",
+    "names_of",
     "of_caller",
     "of_vendor",
     "policies",

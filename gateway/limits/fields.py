@@ -41,23 +41,25 @@ def policies(limits: Sequence[Limit]) -> str:
         [
             f"{name};q={_integer(limit.rule.count)}"
             + (';qu="concurrent-requests"' if limit.seconds is None else f";w={limit.seconds}")
-            for name, limit in zip(_names(limits), limits, strict=True)
+            for name, limit in zip(names_of(limits), limits, strict=True)
         ]
     )
 
 
-def service_limits(limits: Sequence[Limit], standings: Sequence[Standing], passed: int = 0) -> str:
+def service_limits(
+    limits: Sequence[Limit], standings: Sequence[Standing], passed: int = 0, names: Sequence[str] = ()
+) -> str:
     """
     The value of `RateLimit`: how much is left, and for how many seconds that is all.
 
-    `passed` is how many microseconds ago the standings were true. Seconds are rounded up (W-088).
+    `passed` is how many microseconds ago the standings were true; `names` what `names_of` made of the limits, where it
+    was asked before. Seconds are rounded up (W-088).
     """
-    return ", ".join(
-        [
-            f"{name};r={_integer(left)}" + ("" if reset is None else f";t={_integer(-(-(reset - passed) // SECOND))}")
-            for name, (left, reset) in zip(_names(limits), standings, strict=True)
-        ]
-    )
+    members = []
+    for name, (left, reset) in zip(names or names_of(limits), standings, strict=True):
+        member = f"{name};r={_integer(left)}"
+        members.append(member if reset is None else f"{member};t={_integer(-(-(reset - passed) // SECOND))}")
+    return ", ".join(members)
 
 
 def string(text: str) -> str:
@@ -67,10 +69,10 @@ def string(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def _names(limits: Sequence[Limit]) -> list[str]:
+def names_of(limits: Sequence[Limit]) -> tuple[str, ...]:
     """The names; whole ids where a caller's own limit is called as one of the vendor's."""
     names = [limit.name for limit in limits]
-    return [string(limit.name if names.count(limit.name) == 1 else limit.id) for limit in limits]
+    return tuple([string(limit.name if names.count(limit.name) == 1 else limit.id) for limit in limits])
 
 
 def _integer(number: int) -> int:

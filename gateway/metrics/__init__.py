@@ -237,9 +237,7 @@ class VendorMetrics:
                 Seconds(self._vendor_duration.labels(self._vendor, route), SECONDS) if known else None,
             )
         duration, vendor = self._durations[route]
-        return Tally(
-            self._books, counters, duration=duration, vendor=vendor, queue=self._waits, overhead=self._overheads
-        )
+        return Tally(self._books, counters, (duration, vendor, self._waits, self._overheads))
 
     def error(self, problem: Problem, kind: str = "http") -> None:
         """Count an error by its codes."""

@@ -9,7 +9,7 @@ everything told before.
 
 import asyncio
 import time
-from bisect import bisect_left
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
@@ -68,92 +68,71 @@ class Books:
 
 
 class Seconds:
-    """
-    What is to be added to one histogram; tallies that differ in other labels share it.
+    """One histogram, told of many times at once; tallies that differ in other labels share it."""
 
-    Mutable state: the sum, and how many there were in each bucket.
-    """
-
-    __slots__ = ("_bounds", "_child", "_counts", "_none", "_sum")
+    __slots__ = ("_bounds", "_child")
 
     def __init__(self, child: Histogram, bounds: Sequence[float]) -> None:
         self._child = child
         self._bounds = tuple(bounds)
-        # One more for what is over the last bound.
-        self._none = [0] * (len(bounds) + 1)
-        self._counts = self._none.copy()
-        self._sum = 0.0
 
-    def add(self, seconds: float) -> None:
-        """Note a time."""
-        self._sum += seconds
-        self._counts[bisect_left(self._bounds, seconds)] += 1
-
-    def tell(self) -> None:
-        """Tell the histogram."""
-        counts = self._counts
-        if counts == self._none:
+    def tell(self, times: Iterable[float | None]) -> None:
+        """Do as `observe` does, for each of the times, in seconds; those that are None are none."""
+        known = sorted([time for time in times if time is not None])
+        if not known:
             return
-        # As its `observe` does, but for many at once.
-        self._child._sum.inc(self._sum)  # noqa: SLF001
+        self._child._sum.inc(sum(known))  # noqa: SLF001
         buckets = self._child._buckets  # noqa: SLF001
-        for number, count in enumerate(counts):
-            if count:
-                buckets[number].inc(count)
-        self._counts = self._none.copy()
-        self._sum = 0.0
+        before = 0
+        for number, bound in enumerate(self._bounds):
+            upto = bisect_right(known, bound, before)
+            if upto > before:
+                buckets[number].inc(upto - before)
+                before = upto
+                if upto == len(known):
+                    return
+        buckets[-1].inc(len(known) - before)
+
+
+# The times of one request, in seconds: all of it, its vendor's, its wait for a place, and what we have added.
+Times = tuple[float | None, float | None, float | None, float | None]
 
 
 class Tally:
     """
     Requests that have all their labels in common.
 
-    Mutable state: how many there were; their times.
+    Mutable state: the times of those that were not told yet.
     """
 
-    __slots__ = ("_books", "_count", "_counters", "_duration", "_overhead", "_queue", "_vendor", "is_open")
+    __slots__ = ("_books", "_counters", "_histograms", "_times", "is_open")
 
     def __init__(
         self,
         books: Books,
         counters: Iterable[Counter],
-        *,
-        duration: Seconds,
-        vendor: Seconds | None = None,
-        queue: Seconds | None = None,
-        overhead: Seconds,
+        histograms: tuple[Seconds, Seconds | None, Seconds | None, Seconds],
     ) -> None:
         self._books = books
         self._counters = tuple(counters)
-        self._duration = duration
-        self._vendor = vendor
-        self._queue = queue
-        self._overhead = overhead
-        self._count = 0
+        self._histograms = histograms
+        self._times: list[Times] = []
         self.is_open = False
 
-    def add(self, duration: float | None, vendor: float | None, queue: float | None, overhead: float | None) -> None:
+    def add(self, times: Times) -> None:
         """Add a request; a time that is None is not to be noted, or was noted elsewhere."""
-        self._count += 1
-        if duration is not None:
-            self._duration.add(duration)
-        if vendor is not None and self._vendor is not None:
-            self._vendor.add(vendor)
-        if queue is not None and self._queue is not None:
-            self._queue.add(queue)
-        if overhead is not None:
-            self._overhead.add(overhead)
+        self._times.append(times)
         if not self.is_open:
             self._books.note(self)
 
     def tell(self) -> None:
         """Tell every metric."""
-        count, self._count = self._count, 0
+        times, self._times = self._times, []
         for counter in self._counters:
-            counter.inc(count)
-        for times in (self._duration, self._vendor, self._queue, self._overhead):
-            if times is not None:
-                times.tell()
+            counter.inc(len(times))
+        for histogram, column in zip(self._histograms, zip(*times, strict=True), strict=False):
+            if histogram is not None:
+                histogram.tell(column)
 
 
 class Level:

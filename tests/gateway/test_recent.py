@@ -141,7 +141,8 @@ def gateway() -> Gateway:
 
 def finished(gateway: Gateway, *, problem: Problem | None = None, outcome: Outcome | None = None) -> Recent:
     """What is remembered of a request that ended so."""
-    access = Access(metrics=gateway.runtime.lanes["pixii"].metrics, method="GET", request_id="r-1", vendor="pixii")
+    access = Access(metrics=gateway.runtime.lanes["pixii"].metrics, method="GET", request_id="r-1")
+    access.vendor = "pixii"
     access.problem, access.outcome, access.status = problem, outcome, 200
     access.finish(logged=False)
     return gateway.metrics.recent

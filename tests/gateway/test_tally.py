@@ -25,11 +25,10 @@ async def test_times_fall_into_the_same_buckets(times: tuple[float, ...]) -> Non
     seconds = Seconds(Histogram("h", "h", buckets=BOUNDS, registry=told), BOUNDS)
     histogram = Histogram("h", "h", buckets=BOUNDS, registry=observed)
 
+    seconds.tell((*times, None))
+    seconds.tell(())
     for time in times:
-        seconds.add(time)
         histogram.observe(time)
-    seconds.tell()
-    seconds.tell()
 
     assert counted(told) == counted(observed)
 
@@ -40,12 +39,12 @@ async def test_a_quiet_moment_is_told_at_once_and_a_crowd_together(monkeypatch: 
     registry, books = CollectorRegistry(), Books()
     counter = Counter("c", "c", registry=registry)
     overhead = Seconds(Histogram("o", "o", buckets=BOUNDS, registry=registry), BOUNDS)
-    one = Tally(books, [counter], duration=overhead, overhead=overhead)
+    one = Tally(books, [counter], (overhead, None, None, overhead))
 
-    one.add(0.2, None, None, None)
+    one.add((0.2, None, None, None))
     at_once = registry.get_sample_value("c_total")
     for _ in range(9):
-        one.add(0.2, None, None, None)
+        one.add((0.2, None, None, None))
     before = registry.get_sample_value("c_total")
     async with asyncio.timeout(10):
         while registry.get_sample_value("c_total") != 10:  # noqa: ASYNC110  (a timer of the code under test)
