@@ -165,6 +165,23 @@ def test_network_policy_lets_out_what_is_needed() -> None:
     assert {port["port"] for rule in policy["ingress"] for port in rule["ports"]} == {"http", "metrics"}
 
 
+@pytest.mark.parametrize(
+    ("base_url", "ports"),
+    [
+        ("https://api.pixii.ai", [443]),
+        ("https://api.pixii.ai:8443/v1", [443, 8443]),
+        ("http://pixii.internal", [443, 80]),
+        ("https://[2001:db8::1]:9443", [443, 9443]),
+    ],
+)
+def test_network_policy_knows_the_ports_of_the_vendors(base_url: str, ports: list[int]) -> None:
+    """A vendor on a port of its own is let out to, without a word in the values."""
+    config = {"vendors": {"pixii": {"base_url": base_url, "plaintext": True}}}
+    found = objects({"config": config, "networkPolicy": {"enabled": True}})
+
+    assert [port["port"] for port in only(found, "NetworkPolicy")["spec"]["egress"][1]["ports"]] == ports
+
+
 def test_strategy_keeps_capacity() -> None:
     """A rollout takes no pod away before its successor is ready."""
     strategy = only(objects(MINIMAL), "Deployment")["spec"]["strategy"]
@@ -208,6 +225,10 @@ WARNINGS: dict[str, dict[str, Any]] = {
     "admin.existingSecret is not set": {},
     "workers is more than 1": {"workers": 2},
     "metrics.serviceMonitor.labels is empty": {"metrics": {"serviceMonitor": {"enabled": True}}},
+    "networkPolicy.egress.store is empty": {
+        "networkPolicy": {"enabled": True},
+        "limitStore": {"url": "redis://valkey"},
+    },
     "runbookBaseUrl is not set": {"metrics": {"prometheusRule": {"enabled": True}}},
 }
 
