@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import click
 
@@ -89,7 +90,17 @@ def gateway_rows(settings: Settings) -> Iterator[tuple[str, ...]]:
     guarded = "guarded by a token" if admin.secret else "no token"
     yield "admin", f"{admin.host} port {admin.port}, {guarded}"
     yield "bounds", f"{server.max_in_flight} requests at once, bodies up to {write_size(server.max_request_body)}"
+    yield "limits", f"counted {place(settings)}"
     yield "problems", f"{settings.problems.base_uri}CODE, vendor messages {settings.problems.vendor_messages}"
+
+
+def place(settings: Settings) -> str:
+    """Where limits are counted, and so who keeps them together."""
+    url = urlsplit(settings.limit_store.url.get_secret_value())
+    if url.hostname:
+        return f"in Redis at {url.hostname} port {url.port or 6379}, when_away {settings.limit_store.when_away}"
+    workers = settings.server.workers
+    return "in this process" if workers == 1 else f"in memory that {workers} workers share"
 
 
 def vendor_rows(name: str, vendor: VendorSettings) -> Iterator[tuple[str, ...]]:
@@ -104,6 +115,8 @@ def vendor_rows(name: str, vendor: VendorSettings) -> Iterator[tuple[str, ...]]:
     }
     yield "", ", ".join(f"{key} {value}" for key, value in treatment.items())
     yield "", f"timeouts {spell(dict(vendor.timeouts))}"
+    held = f"hold {spell(dict(vendor.hold))}" if vendor.on_vendor_limit == "hold" else "on_vendor_limit ignore"
+    yield "", held
 
 
 def normalizer(name: str, vendor: VendorSettings) -> str:

@@ -49,6 +49,8 @@ LIMITS: dict[str, list[dict[str, Any]]] = {
     "wide": [{"name": "wide", "requests": 1, "per": "second", "margin": "30s"}],
     "line": [{"name": "line", "in_flight": 1, "wait": "8s", "queue": 3}],
     "short": [{"name": "short", "in_flight": 1, "wait": "300ms"}],
+    "patient": [{"name": "patient", "in_flight": 1, "wait": "9s"}],
+    "breaking": [{"name": "breaking", "in_flight": 1, "wait": "9s"}, LATER],
     "second": [{"name": "second", "requests": 2, "per": "second", "wait": "5s"}],
     "slots": [{"name": "slots", "in_flight": 2}],
     "nowhere": [MINUTE, {"name": "calls", "in_flight": 3}],
@@ -60,6 +62,8 @@ LIMITS: dict[str, list[dict[str, Any]]] = {
     "counted": [{"name": "c", "requests": 2, "per": "minute"}, {"name": "f", "in_flight": 5}],
 }
 OPTIONS: dict[str, dict[str, Any]] = {
+    "patient": {"timeouts": {"connect": "500ms", "first_byte": "900ms", "total": "900ms"}},
+    "breaking": {"breaker": {"failures": 1, "open_for": "30s"}},
     "submits": {"normalizer": "pixii"},
     "nowhere": {"base_url": f"http://127.0.0.1:{free_port()}", "retries": {"max": 0}},
     "narrow": {"max_connections": 1, "timeouts": {"connect": "300ms", "first_byte": "8s"}},
@@ -336,6 +340,45 @@ def test_the_room_that_time_makes(gateway: ThreadGateway, vendor: RogueVendor) -
 
         assert [client.read().status for client in clients] == [200] * 6
     assert arrivals[-1] - arrivals[0] > 1.7
+
+
+def test_waiting_is_no_time_of_the_vendor_s(gateway: ThreadGateway, vendor: RogueVendor) -> None:
+    """A request that waits for a limit longer than the vendor's `total` has all of that still before it."""
+
+    def answer(wire: Wire, _: Request) -> None:
+        time.sleep(0.6)
+        wire.send(reply(200, b"ok"))
+
+    vendor.answer = answer
+    with ExitStack() as stack:
+        clients = [begin(gateway, stack, "/patient/x") for _ in range(4)]
+
+        assert [client.read().status for client in clients] == [200] * 4
+
+
+def test_who_leaves_the_line_passes_the_breaker_again(gateway: ThreadGateway, vendor: RogueVendor) -> None:
+    """A breaker that opens while a request waits refuses it, and the request gives back what it has taken."""
+    let = threading.Event()
+
+    def answer(wire: Wire, _: Request) -> None:
+        let.wait(8)
+        wire.send(json_reply(503, {"message": "down"}))
+
+    vendor.answer = answer
+    with ExitStack() as stack:
+        first = begin(gateway, stack, "/breaking/x", "POST")
+        assert until(lambda: len(vendor.requests) == 1)
+        second = begin(gateway, stack, "/breaking/x", "POST")
+        assert waits(gateway, "breaking", "breaking", 1)
+        let.set()
+
+        check_problem(first.read("POST"), "vendor_unavailable", source="vendor")
+        check_problem(second.read("POST"), "vendor_unavailable", source="gateway")
+    assert len(vendor.requests) == 1
+    assert remaining(gateway, "breaking") == [1, 49]
+    breaker = status(gateway, "breaking")["breaker"]
+    assert breaker["open"]
+    assert 0 < breaker["retry_in"] <= 30
 
 
 @pytest.mark.parametrize("body", [b"", b"12345"], ids=["get", "unread body"])

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
+from gateway.cli.demo import describe
+from gateway.settings import loads
 from tests.e2e.harness.client import Headers, request
 from tests.e2e.harness.gateway import ProcessGateway, ThreadGateway, settings_text
 from tests.e2e.harness.house import check_problem
@@ -118,6 +120,39 @@ def test_nothing_is_told_where_the_settings_say_so(gateway: ThreadGateway, vendo
 
 
 # A gateway in a process of its own.
+
+
+def test_who_waits_is_in_flight(vendor: RogueVendor, tmp_path: Path) -> None:
+    """Contract 11: a request that waits for a limit counts in `max_in_flight`."""
+    let = threading.Event()
+
+    def answer(wire: Wire, _: Request) -> None:
+        let.wait(8)
+        wire.send(reply(200, b"ok"))
+
+    vendor.forget()
+    vendor.answer = answer
+    settings = yaml.safe_load(text(vendor, {"name": "line", "in_flight": 1, "wait": "9s"}))
+    settings["server"]["max_in_flight"] = 3
+    with ProcessGateway(yaml.safe_dump(settings), tmp_path) as process, ExitStack() as stack:
+        clients = [stack.enter_context(process.connect()) for _ in range(3)]
+        for client in clients:
+            client.send(request("GET", "/pixii/x"))
+        assert until(lambda: process.ask_admin("/-/status").json()["requests_in_flight"] == 3)
+
+        check_problem(process.ask("/pixii/x"), "overloaded")
+
+        assert len(vendor.requests) == 1
+        let.set()
+        assert [client.read().status for client in clients] == [200] * 3
+
+
+def test_the_demo_holds_shortly() -> None:
+    """Contract 2: in the demo no hold is longer than ten seconds."""
+    settings = loads(describe(8080, 9090, "http://127.0.0.1:9"), environ={})
+
+    assert {(vendor.hold.max, vendor.hold.max_quota) for vendor in settings.vendors.values()} == {(10.0, 10.0)}
+    assert {vendor.on_vendor_limit for vendor in settings.vendors.values()} == {"hold"}
 
 
 def text(vendor: RogueVendor, *limits: dict[str, Any], **more: object) -> str:

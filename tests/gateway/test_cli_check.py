@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from gateway.cli import main
-from gateway.cli.check import limit_rows, normalizer
+from gateway.cli.check import gateway_rows, limit_rows, normalizer, vendor_rows
 from gateway.settings import loads
 
 DIGEST = "0f867135b74930783a23d7d248cf07e081834d4e5214535e7386dbdf53e8fa5f"
@@ -37,21 +37,26 @@ Gateway
   traffic   127.0.0.1 port 8080
   admin     127.0.0.1 port 9090, no token
   bounds    2000 requests at once, bodies up to 32MiB
+  limits    counted in this process
   problems  /-/problems/CODE, vendor messages always
 
 Vendors (4)
   pixii  https://api.pixii.ai
          normalizer pixii, credential Authorization, errors envelope, job_failures annotate
          timeouts connect 5s, first_byte 120s, idle 60s, total 300s, max_duration 1h
+         hold max 60s, max_quota 1h
   apixo  https://api.apixo.ai/api/v1
          normalizer apixo, credential none, errors envelope, job_failures annotate
          timeouts connect 5s, first_byte 120s, idle 60s, total 300s, max_duration 1h
+         hold max 60s, max_quota 1h
   pixee  https://api.pixeepim.com/api/v1
          normalizer pixee, credential passthrough, errors off, job_failures annotate
          timeouts connect 5s, first_byte 120s, idle 60s, total 300s, max_duration 1h
+         hold max 60s, max_quota 1h
   acme   https://acme.example
          normalizer described here, credential none, errors envelope, job_failures annotate
          timeouts connect 5s, first_byte 120s, idle 60s, total 300s, max_duration 1h
+         hold max 60s, max_quota 1h
 
 Routes of pixii, the first that matches
   bulk    POST PUT  first_byte 200s, idle 5s, total 300s  /v1/bulk
@@ -143,6 +148,32 @@ def test_extension() -> None:
     settings = loads("vendors: {eu: {base_url: https://e.example, normalizer: {extends: pixii}}}")
 
     assert normalizer("eu", settings.vendors["eu"]) == "extends pixii"
+
+
+@pytest.mark.parametrize(
+    ("sections", "said"),
+    [
+        ("", "in this process"),
+        ("server: {workers: 3}", "in memory that 3 workers share"),
+        ("limit_store: {url: 'redis://:canary@r.example/1'}", "in Redis at r.example port 6379, when_away share"),
+        (
+            "server: {workers: 2}\nlimit_store: {url: 'rediss://r:7', when_away: refuse}",
+            "in Redis at r port 7, when_away refuse",
+        ),
+    ],
+)
+def test_where_limits_are_counted(sections: str, said: str) -> None:
+    """W-094: the report says who keeps a limit together."""
+    rows = dict(row for row in gateway_rows(loads(sections, environ={})) if len(row) == 2)
+
+    assert rows["limits"] == f"counted {said}"
+
+
+def test_a_429_that_is_ignored() -> None:
+    """Where a vendor's 429 holds nothing the report says so."""
+    settings = loads("vendors: {x: {base_url: 'https://x.example', on_vendor_limit: ignore}}", environ={})
+
+    assert ("", "on_vendor_limit ignore") in list(vendor_rows("x", settings.vendors["x"]))
 
 
 def test_limits() -> None:
