@@ -1,11 +1,14 @@
 """Spans: who gets them, and that nobody else pays for them."""
 
 import logging
+import re
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import ClassVar
 
 import pytest
 from opentelemetry.sdk.trace import ReadableSpan
@@ -19,9 +22,10 @@ from gateway.app import create_app
 from gateway.identity import Trace
 from gateway.metrics import Metrics, Outcome
 from gateway.proxy import forward
-from gateway.settings import loads
+from gateway.settings import Timeouts, loads
 from gateway.tracing import spans
 from gateway.tracing.spans import Complaints, Spans
+from gateway.upstream import Call
 from tests.gateway.asgi import ask
 
 SETTINGS = loads("vendors: {pixii: {base_url: 'http://127.0.0.1:9', retries: {max: 0}}}", environ={})
@@ -189,6 +193,60 @@ async def test_app_makes_spans() -> None:
     assert after.lanes["pixii"].upstream is app.runtime.lanes["pixii"].upstream
     assert after.lanes["pixii"].upstream.connections()[0] == 0
     assert app._forward is not forward
+
+
+async def test_a_try_of_nobodys() -> None:
+    """A try that belongs to no request begins a trace of its own, and asks for nothing."""
+    exporter = InMemorySpanExporter()
+    made = Spans(SimpleSpanProcessor(exporter), "1")
+    upstream = made.upstream(Answering(), vendor="a", host="a.example", port=443)
+
+    call = Call(b"GET", b"/", [(b"traceparent", b"theirs"), (b"x", b"y")], None, Timeouts())
+    async with upstream.exchange(call) as exchange:
+        status = exchange.status
+    await upstream.aclose()
+
+    (span,) = exporter.get_finished_spans()
+    assert status == 204
+    assert span.parent is None
+    assert span.attributes == {
+        "server.address": "a.example",
+        "server.port": 443,
+        "errgate.vendor": "a",
+        "http.request.method": "GET",
+        "http.response.status_code": 204,
+    }
+    assert call.headers[1] == (b"x", b"y")
+    assert re.fullmatch(rb"00-[0-9a-f]{32}-[0-9a-f]{16}-01", call.headers[0][1])
+
+
+class Answered:
+    """A reply without a body."""
+
+    status = 204
+    whole = None
+    headers: ClassVar[list[tuple[bytes, bytes]]] = []
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Nothing."""
+        return
+        yield b""
+
+
+class Answering:
+    """An upstream whose vendor says 204 to everything."""
+
+    @asynccontextmanager
+    async def exchange(self, call: Call) -> AsyncIterator[Answered]:
+        """Answer."""
+        yield Answered()
+
+    def connections(self) -> tuple[int, int, int]:
+        """None."""
+        return 0, 0, 0
+
+    async def aclose(self) -> None:
+        """Nothing to close."""
 
 
 class Deaf(SpanExporter):
