@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from normalizers import VENDORS
-from tests.fuzz import answered, asked, configured
+from tests.fuzz import answered, asked, configured, spoken
 
 SEEDS = Path(__file__).parent / "seeds"
 
@@ -114,6 +114,13 @@ TARGETS: Mapping[str, Target] = {
         Target(answered.check_jobs, _JSON + _CODES),
         Target(answered.check_scrub, (b"Bearer ", b"\n", b"%25", b"%", b"\\", b"&", b'"', b"'", b"/", b"+", b"=",
          b"!")),
+        Target(
+            spoken.check_vendor_reply,
+            (b"HTTP/1.1 200 OK\r\n", b"HTTP/1.0 ", b"HTTP/1.1 304 ", b"HTTP/1.1 204 ", b"HTTP/1.1 100 ", b"\r\n\r\n",
+             b"\r\n", b"\n", b"\r", b"\0", b"Content-Length: ", b"Transfer-Encoding: chunked\r\n", b"gzip, ",
+             b"Connection: close\r\n", b"Upgrade: x\r\n", b": ", b", ", b" ", b"\t", b"0\r\n\r\n", b"2\r\nok\r\n",
+             b";a=b", b"chunked", b"HEAD\n", b"GET reset\n", b"\x07", b"\x7f", b"\xe9", b"F" * 16, b"00", b"2, 2"),
+        ),
         Target(configured.check_settings, _YAML),
     )
 }  # fmt: skip

@@ -40,7 +40,7 @@ def test_near_the_seeds(name: str, data: st.DataObject) -> None:
 
 def test_every_check_is_a_target() -> None:
     """A check that nobody runs proves nothing; neither does a folder of seeds without one."""
-    modules = [importlib.import_module(f"tests.fuzz.{name}") for name in ("asked", "answered", "configured")]
+    modules = [importlib.import_module(f"tests.fuzz.{name}") for name in ("asked", "answered", "configured", "spoken")]
 
     checks = {name.removeprefix("check_") for module in modules for name in vars(module) if name.startswith("check_")}
 

@@ -86,7 +86,9 @@ class Connection(asyncio.Protocol):
         if exc is not None and not self.closed and self._carried is not None:
             self._read_rest()
         self._over(exc)
-        self.closed = True
+        if not self.closed:
+            self.closed = True
+            self._left(self)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -202,3 +204,5 @@ class Connection(asyncio.Protocol):
             self.closed = self._ended = True
             self._transport.abort()
             self._left(self)
+            if self._carried is not None:
+                self._carried.lost(ConnectionAbortedError())

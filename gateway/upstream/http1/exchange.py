@@ -131,12 +131,13 @@ class Http1Exchange:
 
     async def __anext__(self) -> bytes:
         while not self._chunks:
-            if self._error is not None:
-                raise self._error
+            # A whole reply is one, whatever has become of the upload under it.
             if self._ended:
                 if self._sent and self._connection is not None:
                     self._release()
                 raise StopAsyncIteration
+            if self._error is not None:
+                raise self._error
             assert self._connection is not None  # noqa: S101  (it is left with the exchange)
             self._connection.expect(self._loop.time() + self._call.timeouts.idle)
             await self._news()

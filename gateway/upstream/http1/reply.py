@@ -107,17 +107,17 @@ class Head:
         """Refuse a part that no more bytes will make a head."""
         part = self._part
         assert part is not None  # noqa: S101  (set by every caller)
-        if len(part) > HEAD_LIMIT_BYTES:
-            raise NoReply(Reason.HTTP_RESPONSE_HEADER_SECTION_SIZE)
         if not part.startswith(PROTOCOL[: len(part)]) or BARE_LF.search(part, max(0, seen - 1)):
             raise NoReply(Reason.HTTP_PROTOCOL_ERROR)
+        if len(part) > HEAD_LIMIT_BYTES:
+            raise NoReply(Reason.HTTP_RESPONSE_HEADER_SECTION_SIZE)
 
     def _read(self, head: bytes) -> None:
         """Read one whole head."""
-        if len(head) > HEAD_LIMIT_BYTES:
-            raise NoReply(Reason.HTTP_RESPONSE_HEADER_SECTION_SIZE)
         if not head.startswith(PROTOCOL):
             raise NoReply(Reason.HTTP_PROTOCOL_ERROR)
+        if len(head) > HEAD_LIMIT_BYTES:
+            raise NoReply(Reason.HTTP_RESPONSE_HEADER_SECTION_SIZE)
         self.persist = head.startswith(b"HTTP/1.1")
         if not self._parse(head):
             repaired = repair(head)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import socket
 import ssl
 import struct
@@ -69,6 +70,11 @@ class Connection:
             while data := await self.reader.read(65536):
                 self.received += data
         return True
+
+    @property
+    def below(self) -> socket.socket:
+        """The socket, past the event loop and past TLS; to be closed."""
+        return socket.socket(fileno=os.dup(self.writer.get_extra_info("socket").fileno()))
 
     def rst(self) -> None:
         """End with an RST."""

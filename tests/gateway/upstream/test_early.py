@@ -184,7 +184,7 @@ async def test_vendor_takes_no_more_behind_an_interim(connect: Making, serve: Se
         await connection.head()
         await connection.send(CONTINUE)
         connection.writer.transport.pause_reading()  # type: ignore[attr-defined]  # a stream's transport reads, too
-        await asyncio.sleep(1)
+        await asyncio.Event().wait()
 
     vendor = await serve(script)
 

@@ -281,7 +281,8 @@ async def test_keep_alive_race(connect: Making, serve: Serving, reset: bool) -> 
             connection.rst()
 
     vendor = await serve(script)
-    upstream, seen = connect(vendor.url, max_connections=1), set()
+    upstream = connect(vendor.url, max_connections=1)
+    seen: set[bytes | Reason] = set()
 
     for number in range(150):
         try:

@@ -381,7 +381,7 @@ async def test_vendor_that_takes_no_more(connect: Making, serve: Serving) -> Non
     async def script(connection: Connection) -> None:
         await connection.head()
         connection.writer.transport.pause_reading()  # type: ignore[attr-defined]  # a stream's transport reads, too
-        await asyncio.sleep(1)
+        await asyncio.Event().wait()
 
     vendor = await serve(script)
     body = Body([b"x" * 65536] * 500)

@@ -1,6 +1,6 @@
 """TLS to a vendor: always verified, named as the settings say, and every failure told apart."""
 
-import asyncio
+import socket
 import ssl
 import time
 from collections.abc import Callable
@@ -175,10 +175,9 @@ async def test_body_until_close(
         await connection.request()
         await connection.send(b"HTTP/1.1 200 OK\r\n\r\nall of it")
         if not secure_end:
-            raw = connection.writer.get_extra_info("socket")
-            await asyncio.sleep(0.02)
-            raw.shutdown(1)
-            await asyncio.sleep(0.05)
+            with connection.below as below:
+                below.shutdown(socket.SHUT_WR)
+            await connection.gone()
 
     vendor = await serve(script, server_tls())
 
@@ -191,9 +190,8 @@ async def test_damaged_record(connect: Making, serve: Serving, server_tls: Serve
     async def script(connection: Connection) -> None:
         await connection.request()
         await connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf")
-        raw = connection.writer.get_extra_info("socket")
-        await asyncio.sleep(0.02)
-        raw.send(b"\x17\x03\x03\x00\x20" + bytes(32))
+        with connection.below as below:
+            below.send(b"\x17\x03\x03\x00\x20" + bytes(32))
         await connection.gone()
 
     vendor = await serve(script, server_tls())
