@@ -9,6 +9,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.documented import HOUSE
 from tests.e2e.harness.gateway import untraced
 from tests.e2e.harness.oracle import until
@@ -17,6 +19,7 @@ from tests.e2e.harness.tools import tool
 READY_SECONDS = 5.0
 
 
+@pytest.mark.alone
 def test_demo_lines_pasted_into_a_shell(tmp_path: Path) -> None:
     """Ready within 5 s; each printed line, given to a shell as it stands, shows an envelope; Ctrl-C ends all with 0."""
     tool("curl", "curl")

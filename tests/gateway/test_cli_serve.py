@@ -259,6 +259,7 @@ def paste(line: str) -> tuple[int, bytes]:
     return ask(target, path, options["-X"][0], options.get("-d", [None])[0], **headers)
 
 
+@pytest.mark.alone
 def test_demo() -> None:
     """Within 5 s the demo runs and teaches in five lines; then every line to paste shows an envelope."""
     began = time.monotonic()
