@@ -3,6 +3,8 @@ The path of one request. Read this first.
 
     caller --1..6-> gateway --7-> vendor
     caller <-8..10- gateway <----- vendor
+
+One file, since it is one story; each step is a few lines, and what a step does stands in the module that it names.
 """
 
 import asyncio

@@ -128,11 +128,16 @@ def test_the_same_n(vendor: RogueVendor, tmp_path: Path, fleet: str) -> None:
         log = Log(vendor)
 
         statuses = hammer(gateways, lambda: bool(log.times) and time.monotonic() - log.times[0] > 5.5)
+        away = sum(gateway.scrape().sum("errgate_limit_store_errors_total") for gateway in gateways)
 
     arrived = sorted(at - min(log.times) for at in log.times)
     assert set(statuses) == {200, 429}
     assert len(statuses) >= 10 * COUNT
     assert statuses.count(200) == len(arrived)
+    if away:
+        # So busy a machine that a store did not answer within 50 ms: then shares apply for a moment (contract 11).
+        assert worst([(round(at * 1e6), 1) for at in arrived], 1_000_000) <= 2 * COUNT
+        return
     assert worst([(round(at * 1e6), 1) for at in arrived], 1_000_000) <= COUNT
     assert sum(at < SECOND for at in arrived) == COUNT
     # Three windows have begun by then: at 0, 2 and 4 seconds.
