@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -102,26 +103,25 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         process.wait()
 
 
-@pytest.fixture
-def vendor() -> Iterator[RogueVendor]:
-    """A vendor that refuses once, fails once, succeeds, and shows a failed job with a member `problems` of its own."""
-    job = {"code": 200, "data": {"state": "failed", "failCode": "NSFW_DETECTED"}, "problems": ["the vendor's own"]}
-    with RogueVendor() as vendor:
-        vendor.reply(
-            json_reply(400, {"code": "VALIDATION_ERROR", "message": "wrong", "detail": None}),
-            json_reply(503, {"code": "SERVICE_UNAVAILABLE", "message": "down"}, [("Retry-After", "1")]),
-            json_reply(200, {"data": []}),
-            json_reply(200, job),
-        )
-        yield vendor
+def script(vendor: RogueVendor) -> None:
+    """Refuse once, fail once, succeed, and show a failed job with a member `problems` of the vendor's own."""
+    job = {"code": 200, "data": {"state": "failed", "failCode": "NSFW_DETECTED"}, "problems": ["its own", {"code": 1}]}
+    vendor.forget()
+    vendor.reply(
+        json_reply(400, {"code": "VALIDATION_ERROR", "message": "wrong", "detail": None}),
+        json_reply(503, {"code": "SERVICE_UNAVAILABLE", "message": "down"}, [("Retry-After", "1")]),
+        json_reply(200, {"data": []}),
+        json_reply(200, job),
+    )
 
 
-@pytest.fixture
-def plain(vendor: RogueVendor) -> Iterator[str]:
-    """The URL of a gateway that asks for a key and leaves the vendors' bodies as they are."""
-    vendors = {name: {"base_url": vendor.url, "retries": {"max": 0}} for name in ("pixii", "apixo")}
-    text = settings_text(vendors, callers={"billing": {"key_sha256": [DIGEST], "errors": "header"}})
-    with ThreadGateway(text) as running:
+@contextmanager
+def headers_only(vendor: RogueVendor, job_failures: str) -> Iterator[str]:
+    """The URL of a gateway that asks for a key and leaves the bodies of the vendors' errors as they are."""
+    script(vendor)
+    own = {"base_url": vendor.url, "retries": {"max": 0}, "job_failures": job_failures}
+    callers = {"billing": {"key_sha256": [DIGEST], "errors": "header"}}
+    with ThreadGateway(settings_text({"pixii": own, "apixo": own}, callers=callers)) as running:
         yield "http://{}:{}".format(*running.address)
 
 
@@ -138,7 +138,7 @@ def run(command: Sequence[str], folder: Path, **environ: str) -> str:
 
 
 @pytest.mark.parametrize("name", LANGUAGES)
-def test_program(name: str, demo: str, plain: str, vendor: RogueVendor, tmp_path: Path) -> None:
+def test_program(name: str, demo: str, vendor: RogueVendor, tmp_path: Path) -> None:
     """It compiles strictly, does what the page says, asks no more often than that, and reads headers as envelopes."""
     language = LANGUAGES[name]
     for needed, bringer in language.needs.items():
@@ -149,11 +149,16 @@ def test_program(name: str, demo: str, plain: str, vendor: RogueVendor, tmp_path
         run(check, tmp_path)
 
     over_the_sandbox = run(language.run, tmp_path, ERRGATE_URL=demo)
-    began = time.monotonic()
-    by_headers = run(language.run, tmp_path, ERRGATE_URL=plain, ERRGATE_KEY=KEY)
-    took = time.monotonic() - began
+    with headers_only(vendor, "annotate") as url:
+        began = time.monotonic()
+        by_headers = run(language.run, tmp_path, ERRGATE_URL=url, ERRGATE_KEY=KEY)
+        took = time.monotonic() - began
+    sent = asked(vendor)
+    with headers_only(vendor, "header") as url:
+        bare = run(language.run, tmp_path, ERRGATE_URL=url, ERRGATE_KEY=KEY)
 
     assert over_the_sandbox == SAYS
     assert by_headers == SAYS
-    assert asked(vendor) == ["POST", "GET", "GET", "GET"]
+    assert sent == ["POST", "GET", "GET", "GET"]
     assert took >= 1
+    assert bare.splitlines() == [line for line in SAYS.splitlines() if not line.startswith("job: ")]
