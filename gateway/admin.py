@@ -46,6 +46,9 @@ class Operated(Looked, Protocol):
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
+# Basic first: a browser that reads the first challenge of a line alone shall ask a person for a password.
+CHALLENGE = 'Basic realm="errgate admin", Bearer realm="errgate admin"'
+
 
 def create_admin(gateway: Operated) -> ASGIApp:
     """Make the admin port's application."""
@@ -108,7 +111,7 @@ def refuse_stranger(whole: Settings, request: Request) -> Response | None:
             request,
             HouseCode.UNAUTHENTICATED,
             "The admin token is missing or wrong; send it as Bearer or as the password of Basic.",
-            **{"www-authenticate": 'Bearer realm="errgate admin", Basic realm="errgate admin"'},
+            **{"www-authenticate": CHALLENGE},
         )
     return None
 

@@ -14,7 +14,7 @@ from gateway.metrics.samples import Sample
 from gateway.settings import Settings
 
 from .drift import drift
-from .standing import standing
+from .standing import standing, store_up
 from .totals import BUCKETS, Totals, totals
 
 __all__ = ["Console", "Looked"]
@@ -84,6 +84,7 @@ class Console:
             "at": round(time.time(), 3),
             "version": status["version"],
             "state": status["state"],
+            "limit_store_up": store_up(status),
             "warnings": status.get("warnings", []),
             "workers": len(status["workers"]) if "workers" in status else 1,
             "buckets": BUCKETS,

@@ -21,6 +21,12 @@ def standing(status: Mapping[str, Any]) -> dict[str, Standing]:
     return {name: _merged(vendors) for name, vendors in together.items()}
 
 
+def store_up(status: Mapping[str, Any]) -> bool:
+    """Whether the store of the limits can be reached, by all that use it."""
+    several = status.get("workers", [status])
+    return all(one.get("limit_store", {}).get("up", True) for one in several)
+
+
 def _of(vendor: Mapping[str, Any]) -> Standing:
     return {
         "connections": vendor.get("connections") or {},

@@ -19,7 +19,18 @@ callers: open
 """
 
 # Everything that an operator asks.
-GUARDED_PATHS = (("/-/reload", "POST"), ("/-/config", "GET"), ("/-/status", "GET"))
+GUARDED_PATHS = (
+    ("/-/reload", "POST"),
+    ("/-/config", "GET"),
+    ("/-/status", "GET"),
+    ("/", "GET"),
+    ("/explain", "GET"),
+    ("/drift", "GET"),
+    ("/-/console", "GET"),
+    ("/-/problems", "GET"),
+    ("/-/problems/conflict", "GET"),
+    ("/-/pages/errgate.css", "GET"),
+)
 # Everything that a scrape or a probe asks.
 OPEN_PATHS = ("/metrics", "/-/healthy", "/-/ready")
 
@@ -102,7 +113,7 @@ async def test_no_token(beyond: Gateway, path: str, method: str, given: str | No
 
     assert said.status == 401
     assert said.json()["code"] == "unauthenticated"
-    assert said.header("www-authenticate") == 'Bearer realm="errgate admin", Basic realm="errgate admin"'
+    assert said.header("www-authenticate") == 'Basic realm="errgate admin", Bearer realm="errgate admin"'
     assert (said.header("errgate-code"), said.header("cache-control")) == ("unauthenticated", "no-store")
     assert said.header("proxy-status") == "errgate; error=http_request_error"
     assert TOKEN.encode() not in said.body

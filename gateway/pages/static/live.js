@@ -233,7 +233,12 @@
       if (!row) {
         continue;
       }
-      const left = limit.remaining === null || limit.remaining === undefined ? limit.requests : limit.remaining;
+      if (limit.remaining === null || limit.remaining === undefined) {
+        write($(".left", row), `${count(limit.requests)} for each caller`);
+        row.dataset.state = "each";
+        continue;
+      }
+      const left = limit.remaining;
       const part = limit.requests ? left / limit.requests : 0;
       $(".meter i", row).style.width = `${Math.max(0, Math.min(1, part)) * 100}%`;
       row.dataset.state = left <= 0 ? "empty" : part <= 0.2 ? "low" : "well";
@@ -251,7 +256,7 @@
     const hold = longest && `${left}: ${longest.code}, ${longest.scope}${more}`;
     write($('[data-field="hold"]', card), hold ?? "none");
     $('[data-field="hold"]', card).title = hold ?? "";
-    const retry = breaker?.open ? (breaker.retry_in ? `open, tries again in ${pause(breaker.retry_in - passed)}` : "open, trying now") : null;
+    const retry = breaker?.open ? (breaker.retry_in > passed ? `open, tries again in ${pause(breaker.retry_in - passed)}` : "open, trying now") : null;
     write($('[data-field="breaker"]', card), breaker ? (retry ?? "closed") : "not set");
     const element = $('[data-field="state"]', card);
     const traffic = requests(vendor) > 0;
@@ -484,7 +489,8 @@
         take(now);
         draw();
         list();
-        say("live", now.state === "ready" ? "Live" : `Live: ${now.state}`);
+        const trouble = now.state === "ready" ? (now.limit_store_up ? "" : "limit store away") : now.state;
+        say(trouble ? "troubled" : "live", trouble ? `Live: ${trouble}` : "Live");
       } catch (error) {
         const since = state.answeredAt ? ` since ${clock(state.answeredAt / 1000)}` : "";
         say("lost", error.message.startsWith("The token") ? error.message : `No answer${since}`);
