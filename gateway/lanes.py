@@ -31,7 +31,6 @@ from .settings import Credential, Settings, Timeouts, VendorSettings
 from .tracing import Tracing
 from .upstream import Upstream
 from .upstream.http1 import Http1Upstream
-from .upstream.httpx import HttpxUpstream
 
 # What no route matches; it is no route of any vendor's.
 OTHER = Route(name=OTHER_ROUTE, methods=frozenset(), paths=())
@@ -281,6 +280,8 @@ def _upstream(settings: VendorSettings, workers: int, contexts: dict[tuple[objec
         return Http1Upstream(
             settings.base_url, max_connections=places, tls=contexts[key], server_name=settings.tls.server_name
         )
+    from .upstream.httpx import HttpxUpstream  # noqa: PLC0415  (its library is 4 MiB and 60 ms that few vendors need)
+
     return HttpxUpstream(
         settings.base_url,
         max_connections=places,

@@ -2,6 +2,7 @@
 
 import asyncio
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -218,3 +219,12 @@ def test_no_host() -> None:
     """Without a Host a request is nobody's where ours are configured."""
     with pytest.raises(Refused):
         Addresses(OURS).vendor_of([])
+
+
+def test_other_engine_is_imported_only_where_it_is_used() -> None:
+    """A gateway whose vendors use the default engine pays for no other one's library."""
+    program = "import sys, gateway.app, gateway.server; print(sorted({'httpcore2', 'h11', 'h2'} & {*sys.modules}))"
+
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+    assert done.stdout == "[]\n"
