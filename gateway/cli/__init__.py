@@ -6,6 +6,7 @@ fast. A command returns its exit code (none: 0) and raises `Stop` to end with li
 becomes one line there too, never a traceback.
 """
 
+import errno
 import io
 import os
 import sys
@@ -84,6 +85,20 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
             "Ask a running gateway whether it is ready.",
             ("errgate healthcheck", "errgate healthcheck --admin-port 9091 --json"),
         ),
+    }
+)
+
+# What helps where the operating system refuses.
+MENDS: Mapping[int, str] = MappingProxyType(
+    {
+        errno.EACCES: "allow it, or name another place",
+        errno.EPERM: "allow it, or name another place",
+        errno.EROFS: "name a place that can be written to",
+        errno.ENOENT: "make it, or name another",
+        errno.ENOTDIR: "a part of this path is a file; name a folder",
+        errno.EISDIR: "this is a folder; name a file",
+        errno.ENOSPC: "make room, or name another place",
+        errno.EMFILE: "raise the limit of open files (ulimit -n)",
     }
 )
 
@@ -179,9 +194,10 @@ def usage(wrong: click.ClickException) -> str:
 
 
 def system(failed: OSError) -> str:
-    """One line for what the operating system refused, with the file if there was one."""
+    """One line for what the operating system refused, with the file if there was one, and the mend if it is known."""
     thing = f"{failed.filename}: " if failed.filename else ""
-    return f"errgate: {thing}{failed.strerror or failed}"
+    mend = MENDS.get(failed.errno or 0)
+    return f"errgate: {thing}{failed.strerror or failed}" + (f"; {mend}" if mend else "")
 
 
 def report(bug: Exception) -> str:

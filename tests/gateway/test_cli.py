@@ -119,7 +119,7 @@ def test_usage_error(arguments: list[str], line: str) -> None:
         (
             FileNotFoundError(2, "No such file or directory", "a.yaml"),
             1,
-            "errgate: a.yaml: No such file or directory\n",
+            "errgate: a.yaml: No such file or directory; make it, or name another\n",
         ),
         (OSError("odd"), 1, "errgate: odd\n"),
         (BrokenPipeError(32, "Broken pipe"), 1, ""),

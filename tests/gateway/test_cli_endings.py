@@ -159,7 +159,7 @@ ENDINGS: dict[str, dict[str, tuple[Case, ...] | Without]] = {
             Case("codes --config bad.yaml", 2, err=r"\Abad\.yaml:1: "),
             Case("codes --format yaml", 2, err=r"\Aerrgate codes: .*'yaml'.*\n\Z"),
             Case("codes --output reply.json", 2, err=r"\Aerrgate codes: .*reply\.json.*\n\Z"),
-            Case("codes --output reply.json/x", 1, err=r"\Aerrgate: reply\.json/x: Not a directory\n\Z"),
+            Case("codes --output reply.json/x", 1, err=r"\Aerrgate: reply\.json/x: Not a directory; .*a folder\n\Z"),
         ),
         "missing": (Case("codes --config nowhere.yaml", 2, err=MISSING),),
         "permission": (
