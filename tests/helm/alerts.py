@@ -349,6 +349,12 @@ CASES = (
         step=5,
     ),
     Case(
+        "ErrgateQuotaNearExhaustion",
+        "a limit of a minute is used to its end, as it is meant to be",
+        series("errgate_limit_remaining", "0x60", vendor="pixii", limit="minute")
+        | series("errgate_limit_requests", "10x60", vendor="pixii", limit="minute"),
+    ),
+    Case(
         "ErrgateQuotaExhausted",
         "a first request without credit, counted from 0",
         errors("insufficient_credits", "0x55 1x5"),
