@@ -3,6 +3,8 @@ One request and its reply on one connection.
 
 The reply is read as it arrives, whoever waits for it; a request's body goes up beside it. Where nothing is awaited
 nothing is scheduled: a small request is one write, a small reply is whole when its head is given.
+
+One file: the two directions of an exchange end each other, and neither can be read without the other.
 """
 
 import asyncio

@@ -1,4 +1,8 @@
-"""How an engine keeps its connections: used again, bounded, in turn, and never with a byte left on them (W-171)."""
+"""
+How an engine keeps its connections: used again, bounded, in turn, and never with a byte left on them (W-171).
+
+One file: every test asks what becomes of a connection once its reply is over.
+"""
 
 import asyncio
 import ssl
