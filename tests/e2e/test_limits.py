@@ -46,6 +46,7 @@ LIMITS: dict[str, list[dict[str, Any]]] = {
         {"name": "units", "requests": 10, "per": "minute", "cost": 4},
         {"name": "calls", "in_flight": 4, "cost": 2},
     ],
+    "brief": [{"name": "brief", "requests": 2, "per": "second"}],
     "wide": [{"name": "wide", "requests": 1, "per": "second", "margin": "30s"}],
     "line": [{"name": "line", "in_flight": 1, "wait": "8s", "queue": 3}],
     "short": [{"name": "short", "in_flight": 1, "wait": "300ms"}],
@@ -212,6 +213,16 @@ def test_cost(gateway: ThreadGateway) -> None:
     assert [answer.status for answer in answers] == [200, 200, 429]
     assert "4 for each request" in check_problem(answers[2], "capacity_exhausted")["detail"]
     assert remaining(gateway, "costly") == [2, 4]
+
+
+def test_after_retry_after_the_next_one_is_admitted(gateway: ThreadGateway) -> None:
+    """W-088: who waits exactly as long as `Retry-After` says is admitted then."""
+    for _ in range(2):
+        while (answer := gateway.ask("/brief/x")).status == 200:
+            pass
+        time.sleep(int(answer.header("retry-after") or 99))
+
+        assert gateway.ask("/brief/x").status == 200
 
 
 def test_margin(gateway: ThreadGateway) -> None:
