@@ -1,4 +1,8 @@
-"""The console in a real browser, while requests go through the gateway."""
+"""
+The console in a real browser, while requests go through the gateway.
+
+One file: every test looks at the same console, over the same gateway.
+"""
 
 import json
 import re

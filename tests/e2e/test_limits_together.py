@@ -3,6 +3,8 @@ The same N, wherever the gateway runs: in one process, in several workers, in se
 
 The vendor's own log is what counts. Requests arrive there a little later than they were admitted, some more than
 others, so the limits have a `margin` that no delay on a busy machine is as long as.
+
+One file: the same tests, over every way to run.
 """
 
 import contextlib
