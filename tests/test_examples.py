@@ -4,7 +4,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,8 @@ import yaml
 from gateway import settings
 from gateway.sandbox import BASE_PATHS, CREDENTIALS
 from normalizers import VENDORS
-from tests.e2e.harness.gateway import ProcessGateway, settings_text
+from tests.e2e.harness.gateway import ProcessGateway, ThreadGateway, free_port, settings_text, silence
+from tests.e2e.harness.oracle import until
 from tests.e2e.harness.tools import tool
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -151,6 +152,41 @@ def test_compose_asks_the_sandbox(tmp_path: Path) -> None:
     }
 
     assert found == {name: (f"http://sandbox:8090{BASE_PATHS[name]}", CREDENTIALS[name]) for name in VENDORS}
+
+
+@pytest.fixture
+def sandbox() -> Iterator[int]:
+    """The simulated vendors, and the port that they answer on."""
+    port = free_port()
+    command = [sys.executable, "-m", "gateway", "sandbox", "--port", str(port)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            yield port
+        finally:
+            process.terminate()
+            silence()
+
+
+def test_compose_works_as_it_says(sandbox: int) -> None:
+    """Its first request gets its envelope, its limits count, and Prometheus may scrape by the service's name."""
+    text = (COMPOSE / "errgate.yaml").read_text(encoding="utf-8").replace("sandbox:8090", f"127.0.0.1:{sandbox}")
+    with ThreadGateway(text) as gateway:
+
+        def first() -> str | None:
+            headers = [("Host", "localhost:8080"), ("Sandbox-Error", "INSUFFICIENT_CREDITS")]
+            return gateway.ask("/pixii/v1/api/jobs/1", "GET", headers).header("errgate-code")
+
+        assert until(lambda: first() == "insufficient_credits", 20.0)
+        submitted = [
+            gateway.ask("/pixii/v1/api/scale", "POST", [("Host", "127.0.0.1:8080")], body=b"{}").header("errgate-code")
+            for _ in range(11)
+        ]
+        scraped = gateway.ask_admin("/metrics", host="gateway:9090").status
+        status = gateway.ask_admin("/-/status", host="gateway:9090").status
+
+    assert "capacity_exhausted" not in submitted[:10]
+    assert submitted[10] == "capacity_exhausted"
+    assert (scraped, status) == (200, 200)
 
 
 def test_prometheus_takes_its_settings(tmp_path: Path) -> None:
