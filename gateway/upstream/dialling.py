@@ -44,6 +44,38 @@ async def resolve(host: str, port: int) -> list[str]:
     return [address for address in chain.from_iterable(zip_longest(*families)) if address is not None]
 
 
+class Lookup:
+    """
+    One name, looked up once at a time however many ask: the threads that ask a resolver are few, and all vendors' own.
+
+    Mutable state: the lookup that is under way, and how many wait for it.
+    """
+
+    def __init__(self, host: str, port: int) -> None:
+        self._host = host
+        self._port = port
+        self._asking: asyncio.Task[list[str]] | None = None
+        self._waiting = 0
+
+    async def addresses(self) -> list[str]:
+        """As `resolve` says. Raises NoReply."""
+        if self._asking is None:
+            self._asking = asyncio.create_task(resolve(self._host, self._port))
+        asking = self._asking
+        self._waiting += 1
+        try:
+            await asyncio.wait({asking})
+            return asking.result()
+        finally:
+            self._waiting -= 1
+            if asking.done() or not self._waiting:
+                asking.cancel()
+                if self._asking is asking:
+                    self._asking = None
+                    # Whoever was cancelled in the moment of its failure does not ask for it any more.
+                    asking.add_done_callback(lambda over: over.cancelled() or over.exception())
+
+
 async def race(addresses: Sequence[str], connect: Callable[[str], Awaitable[T]], *, abandon: Callable[[T], None]) -> T:
     """
     Connect to the first address that answers; each next one is tried when the one before it failed or takes long.

@@ -14,7 +14,7 @@ from typing import cast
 from urllib.parse import urlsplit
 
 from gateway.upstream import KEEP_ALIVE_SECONDS, Call
-from gateway.upstream.dialling import race, resolve
+from gateway.upstream.dialling import Lookup, race
 
 from .connection import Connection
 from .exchange import Http1Exchange
@@ -26,17 +26,17 @@ class Http1Upstream:
     """
     The connections to one vendor's origin.
 
-    Mutable state: the pool, and the TLS session that its next connection resumes.
+    Mutable state: the pool, the lookup that is under way, and the TLS session that the next connection resumes.
     """
 
     def __init__(
         self, base_url: str, *, max_connections: int, tls: ssl.SSLContext, server_name: str | None = None
     ) -> None:
         parts = urlsplit(base_url)
-        self._host = str(parts.hostname)
-        secure = parts.scheme == "https"
+        host, secure = str(parts.hostname), parts.scheme == "https"
         self._port = parts.port or (443 if secure else 80)
-        self._tls = Tls(tls, server_name or self._host) if secure else None
+        self._lookup = Lookup(host, self._port)
+        self._tls = Tls(tls, server_name or host) if secure else None
         self._pool = Pool(self._dial, places=max_connections, keep_alive=KEEP_ALIVE_SECONDS)
 
     def exchange(self, call: Call) -> Http1Exchange:
@@ -62,8 +62,7 @@ class Http1Upstream:
             _, connection = await loop.create_connection(begin, address, self._port)
             return connection
 
-        addresses = await resolve(self._host, self._port)
-        connection = await race(addresses, connect, abandon=Connection.close)
+        connection = await race(await self._lookup.addresses(), connect, abandon=Connection.close)
         if tls is not None:
             await cast("SecureConnection", connection).shake_hands()
         return connection

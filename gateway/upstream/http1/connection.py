@@ -57,6 +57,7 @@ class Connection(asyncio.Protocol):
         self.closed = False
         self.idle = False
         self.idle_since = 0.0
+        self.born_at = self._loop.time()
 
     # --- What the event loop says ------------------------------------------------------------------------------------
 

@@ -14,6 +14,9 @@ from gateway.upstream import Call, NoReply, Reason
 
 from .connection import Connection
 
+# A vendor's name may lead elsewhere by then: a connection that is always busy would never learn it (F-04).
+LONGEST_SECONDS = 300.0
+
 
 class Pool:
     """
@@ -111,7 +114,7 @@ class Pool:
 
         Whether a byte followed after all is asked of it when it is used again, as late as possible.
         """
-        if not again or connection.closed:
+        if not again or connection.closed or asyncio.get_running_loop().time() - connection.born_at > LONGEST_SECONDS:
             connection.close()
             self._free()
             return

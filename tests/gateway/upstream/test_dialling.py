@@ -14,6 +14,7 @@ import pytest
 
 from gateway.upstream import NoReply, Reason, dialling
 from gateway.upstream.dialling import is_prohibited
+from gateway.upstream.http1 import Http1Upstream
 from tests.gateway.upstream.conftest import Making, Serving
 from tests.gateway.upstream.scripted import OK, SOON, ask, call, replies, stall
 
@@ -168,6 +169,21 @@ async def test_ipv6(connect: Making, serve: Serving, resolve: Resolving, host: s
     answer = await ask(connect(f"http://{host}:{vendor.port}"))
 
     assert answer.body == b"ok"
+
+
+async def test_one_lookup_for_many(connect: Making, serve: Serving, resolve: Resolving) -> None:
+    """A slow resolver is asked once for those who wait together; who leaves does not end it for the others (F-03)."""
+    vendor = await serve(replies(OK))
+    asked = resolve("127.0.0.1", seconds=0.1)
+    upstream = connect(f"http://slow.example:{vendor.port}")
+    asking = [asyncio.ensure_future(ask(upstream)) for _ in range(4)]
+    await asyncio.sleep(0.02)
+
+    asking[0].cancel()
+    await asyncio.wait(asking)
+
+    assert [each.result().body for each in asking[1:]] == [b"ok"] * 3
+    assert len(asked) == (1 if isinstance(upstream, Http1Upstream) else 4)
 
 
 async def test_families_take_turns(resolve: Resolving) -> None:

@@ -1,4 +1,8 @@
-"""The connections of the engine of our own: one timer for many exchanges, turns that are passed on, nothing kept."""
+"""
+The connections of the engine of our own: one timer for many exchanges, turns that are passed on, nothing kept.
+
+One file: every test asks when a connection ends, and who is told.
+"""
 
 import asyncio
 import gc
@@ -139,6 +143,19 @@ async def test_idle_connections_are_closed(connect: Making, serve: Serving, monk
 
     assert await until(lambda: upstream.connections() == (0, 0, 4))
     assert await until(lambda: vendor.open == 0)
+
+
+async def test_old_connection(connect: Making, serve: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection that is never idle is given up after some minutes: the name may lead elsewhere by then (F-04)."""
+    monkeypatch.setattr("gateway.upstream.http1.pool.LONGEST_SECONDS", -1.0)
+    vendor = await serve(replies(OK))
+    upstream = connect(vendor.url)
+
+    for _ in range(2):
+        await ask(upstream)
+
+    assert len(vendor.connections) == 2
+    assert upstream.connections() == (0, 0, 4)
 
 
 async def test_total_bounds_the_wait(connect: Making, serve: Serving) -> None:
