@@ -46,7 +46,7 @@ LIMITS: dict[str, list[dict[str, Any]]] = {
         {"name": "units", "requests": 10, "per": "minute", "cost": 4},
         {"name": "calls", "in_flight": 4, "cost": 2},
     ],
-    "brief": [{"name": "brief", "requests": 2, "per": "second"}],
+    "brief": [{"name": "brief", "requests": 1, "per": "second"}],
     "wide": [{"name": "wide", "requests": 1, "per": "second", "margin": "30s"}],
     "line": [{"name": "line", "in_flight": 1, "wait": "8s", "queue": 3}],
     "short": [{"name": "short", "in_flight": 1, "wait": "300ms"}],
