@@ -150,7 +150,7 @@ class Redis:
         self._tending = asyncio.create_task(self._tend())
         loop = asyncio.get_running_loop()
         deadline = loop.time() + START_SECONDS
-        while not self._up and not self._errors and loop.time() < deadline:  # noqa: ASYNC110  (three ends)
+        while not self._up and not (self._errors and self._link is None) and loop.time() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(0.005)
         if not self._up:
             self._say_away()
@@ -386,7 +386,8 @@ class Redis:
             if self._up:
                 self._wake.clear()
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), BEAT_SECONDS)
+                    async with asyncio.timeout(BEAT_SECONDS):
+                        await self._wake.wait()
                 if self._up:
                     await self._beat()
                 elif loop.time() - back_at > LONGEST_PAUSE_SECONDS:

@@ -36,7 +36,8 @@ end
 local HEADER = 3
 
 local function open(key)
-  return { key = key, text = redis.call('GET', key) or '', changed = {} }
+  local stored = redis.call('GET', key)
+  return { key = key, known = stored, text = stored or '', changed = {} }
 end
 
 local function at(state, cell)
@@ -459,6 +460,10 @@ function calls.take()
     refused = refused or free[number] > now
   end
   if refused then
+    -- What is over is forgotten all the same, or a clock that was set back would refuse for as long as it was ahead.
+    for number = 1, count do
+      if states[number].known then finish(kinds[number], rules[number], states[number]) end
+    end
     local reply = { REFUSED, now }
     for number = 1, count do reply[#reply + 1] = free[number] end
     for number = 1, count do

@@ -10,7 +10,7 @@ from unittest.mock import patch
 from gateway.limits import Decision, Limit, Memory, Moment, Scope, Store, shared
 from gateway.limits.redis import Redis, link
 from tests.gateway.limits.made import WALL, at, keys
-from tests.gateway.limits.redis_server import RedisServer
+from tests.gateway.limits.redis_server import PATIENCE_SECONDS, RedisServer
 
 
 async def nothing() -> None:
@@ -72,7 +72,9 @@ async def workers(**sizes: int) -> AsyncIterator[Bench]:
 @asynccontextmanager
 async def gateways() -> AsyncIterator[Bench]:
     """The store of several gateways, of which this is one; Redis's clock is the test's, and a day ahead of ours."""
-    with RedisServer() as server, patch.object(link, "SCRIPT", SCRIPT_BY_TEST_CLOCK):
+    # On a busy machine Redis may need longer than one should wait for it.
+    patient = patch("gateway.limits.redis.PATIENCE_SECONDS", 5.0)
+    with RedisServer() as server, patch.object(link, "SCRIPT", SCRIPT_BY_TEST_CLOCK), patient:
         client = server.client()
         moment = at(0)
         store = Redis(server.url)
@@ -91,7 +93,9 @@ async def gateways() -> AsyncIterator[Bench]:
 
         client.set("{errgate}:clock", WALL + AHEAD)
         await store.start()
-        assert store.up, store.about()
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while not store.up:  # noqa: ASYNC110  (the store tells nobody)
+                await asyncio.sleep(0.005)
         yield Bench(store, settle, tell)
         await store.aclose()
 

@@ -19,6 +19,7 @@ import pytest
 
 from gateway.limits import SECOND, Decision, Limit, Moment, Scope, Store
 from gateway.limits.redis import LONGEST_PAUSE_SECONDS, Redis
+from gateway.limits.redis import PATIENCE_SECONDS as PATIENCE
 from gateway.limits.redis.link import Lost, connection_to, reason
 from gateway.limits.shares import Lent
 from normalizers import HouseCode
@@ -42,6 +43,17 @@ SCOPE = Scope("hold/pixii/limits/hour", 30 * SECOND)
 Start = Callable[..., Awaitable[Redis]]
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """How long a decision waits: on a busy machine Redis may need longer than one should wait for it."""
+
+    def wait(seconds: float) -> None:
+        monkeypatch.setattr("gateway.limits.redis.PATIENCE_SECONDS", seconds)
+
+    wait(1.0)
+    return wait
+
+
 @pytest.fixture
 def server() -> Iterator[RedisServer]:
     """An empty Redis."""
@@ -55,11 +67,17 @@ async def gateway(server: RedisServer) -> AsyncIterator[Start]:
     started = []
 
     async def start(
-        url: str = server.url, ca: str | None = None, when_away: Literal["share", "refuse"] = "share"
+        url: str = server.url,
+        ca: str | None = None,
+        when_away: Literal["share", "refuse"] = "share",
+        *,
+        there: bool = True,
     ) -> Redis:
         store = Redis(url, ca, when_away)
         started.append(store)
         await store.start()
+        if there:
+            await is_back(store)
         return store
 
     yield start
@@ -281,9 +299,9 @@ def test_two_processes_and_a_killed_one(server: RedisServer, tmp_path: Path) -> 
     # The hammer's limit is 200 a second; the log has Redis's own times. Where the machine is too busy for Redis, shares
     # are admitted, which cost 0 there.
     assert worst(log, SECOND) <= 200
-    whole = int((times[-1] - times[0]) // SECOND)
-    assert whole >= 1
-    assert len(log) >= 0.98 * 200 * whole
+    # A busy machine may miss a part of one second, but hardly of two.
+    whole = (times[-1] - times[0]) // SECOND
+    assert len(log) >= 0.98 * 200 * max(1, whole - 1)
 
 
 def entries(file: Path) -> list[tuple[int, int]]:
@@ -322,7 +340,13 @@ def new_password(server: RedisServer, password: str) -> None:
 
 
 @pytest.mark.parametrize("name", FAULTS)
-async def test_away_and_back(name: str, gateway: Start, server: RedisServer, caplog: pytest.LogCaptureFixture) -> None:
+async def test_away_and_back(
+    name: str,
+    gateway: Start,
+    server: RedisServer,
+    patience: Callable[[float], None],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     """F-80, F-82: the share, said once; then all of it counts in Redis, and nothing is counted twice."""
     fault, mend = FAULTS[name]
     one, other = await gateway(), await gateway()
@@ -333,6 +357,7 @@ async def test_away_and_back(name: str, gateway: Start, server: RedisServer, cap
 
     # Half of eight, of which two are taken; half of four slots, of which two are taken.
     fault(server)
+    patience(PATIENCE)
     lent = [await ask(one, HOUR, TODAY)]
     assert isinstance(lent[0], Lent)
     assert not one.up
@@ -349,6 +374,7 @@ async def test_away_and_back(name: str, gateway: Start, server: RedisServer, cap
     one.give_back(before[1])
 
     # Back.
+    patience(1.0)
     mend(server)
     await is_back(one)
     await settled(one)
@@ -363,9 +389,12 @@ async def test_away_and_back(name: str, gateway: Start, server: RedisServer, cap
     assert said.count("limit store is away: this gateway admits its share") == len(said) / 2 <= 2
 
 
-async def test_a_decision_waits_fifty_milliseconds(gateway: Start, server: RedisServer) -> None:
+async def test_a_decision_waits_fifty_milliseconds(
+    gateway: Start, server: RedisServer, patience: Callable[[float], None]
+) -> None:
     """F-80: a Redis that does not answer costs the first requests 50 ms, and those after them nothing."""
     store = await gateway()
+    patience(PATIENCE)
     server.stop()
 
     began = time.monotonic()
@@ -383,13 +412,17 @@ async def test_a_decision_waits_fifty_milliseconds(gateway: Start, server: Redis
     assert not link._unsent
 
 
-async def test_answers_that_come_too_late_are_undone(gateway: Start, server: RedisServer) -> None:
+async def test_answers_that_come_too_late_are_undone(
+    gateway: Start, server: RedisServer, patience: Callable[[float], None]
+) -> None:
     """F-83: what Redis charges for a request that has gone on without it comes back, windows, slots and all."""
     store, other = await gateway(), await gateway()
     await store._beat()
     server.stop()
 
+    patience(PATIENCE)
     decisions = await asyncio.gather(*(ask(store, LARGE, CALLS, TODAY) for _ in range(3)))
+    patience(1.0)
     assert [decision.admitted for decision in decisions] == [True, True, False]
     server.go_on()
     await is_back(store)
@@ -484,7 +517,7 @@ async def test_it_is_away_from_the_start(gateway: Start, server: RedisServer, ca
     """A gateway starts without Redis, says so once, and has it as soon as it is there."""
     caplog.set_level(logging.INFO, "errgate")
     server.kill()
-    store = await gateway()
+    store = await gateway(there=False)
     assert (store.up, (await ask(store, HOUR)).admitted) == (False, True)
     await until(lambda: store.errors > 2)
 
@@ -518,7 +551,7 @@ async def test_a_password_and_a_database(gateway: Start) -> None:
         store = await gateway(server.url + "/3")
         assert (await ask(store, HOUR)).admitted
         assert store.up
-        wrong = await gateway(f"redis://:wr0ng-word@127.0.0.1:{server.port}")
+        wrong = await gateway(f"redis://:wr0ng-word@127.0.0.1:{server.port}", there=False)
 
         assert not wrong.up
         assert wrong.about()["away"] == "AuthenticationError: WRONGPASS"
@@ -537,7 +570,7 @@ async def test_tls(gateway: Start, tmp_path: Path) -> None:
 
         for ca in (str(folder / "stranger.pem"), None):
             # What follows the `?` turns no verification off.
-            stranger = await gateway(server.url + "?ssl_cert_reqs=none&ssl_check_hostname=false", ca)
+            stranger = await gateway(server.url + "?ssl_cert_reqs=none&ssl_check_hostname=false", ca, there=False)
             assert not stranger.up
             await stranger.aclose()
         await store.aclose()
@@ -554,7 +587,6 @@ async def test_a_cluster_says_where_to_ask(gateway: Start) -> None:
             await asyncio.sleep(0.02)
 
         store = await gateway(one.url)
-        await is_back(store)
 
         assert await left(store, HOUR) == [8]
         assert (await ask(store, *ALL, scope=SCOPE)).admitted
@@ -565,7 +597,7 @@ async def test_a_cluster_says_where_to_ask(gateway: Start) -> None:
 @pytest.mark.parametrize("url", ["redis://127.0.0.1:1", "redis://localhost:notaport", "rediss://name.invalid"])
 async def test_a_door_that_is_none(url: str, gateway: Start) -> None:
     """Whatever the URL says, the gateway starts, and says why it is alone."""
-    store = await gateway(url)
+    store = await gateway(url, there=False)
 
     assert not store.up
     assert store.about()["away"]
