@@ -26,6 +26,7 @@ from .metrics.samples import Sample, samples
 from .proxy import forward
 from .reload import fingerprint, needs_restart
 from .settings import Settings, SettingsError
+from .settings.server import Server
 from .status import status_of
 from .tracing import Tracing
 
@@ -58,6 +59,7 @@ class Gateway(Starlette):
         self._forward = forward if tracing is None else tracing.around(forward)
         self._following: Runtime | None = None
         self.draining = False
+        self._followers: list[Callable[[Server], None]] = []
         self.seen = b""
         self.metrics = Metrics(__version__)
         self.metrics.reload_successful.set(1)
@@ -126,6 +128,10 @@ class Gateway(Starlette):
         if self._tracing is not None:
             await self._tracing.aclose()
 
+    def follow(self, told: Callable[[Server], None]) -> None:
+        """Tell of what a reload brings for the ports."""
+        self._followers.append(told)
+
     def drain(self) -> None:
         """Say not ready from now on; requests are still answered, but none waits for a limit any longer."""
         self.draining = True
@@ -178,6 +184,8 @@ class Gateway(Starlette):
         settings = following.settings
         if settings.log.level != before.settings.log.level:
             log.set_level(settings.log.level)
+        for told in self._followers:
+            told(settings.server)
         log.event(logging.INFO, "settings reloaded", vendors=len(settings.vendors), warnings=list(settings.warnings))
 
     def abandon(self, faults: list[str]) -> None:

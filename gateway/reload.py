@@ -25,10 +25,6 @@ FIXED = (
     "server.admin.port",
     "server.workers",
     "server.tls",
-    "server.timeouts.head",
-    "server.timeouts.write_idle",
-    "server.timeouts.keep_alive",
-    "server.max_connections",
     "limit_store",
 )
 

@@ -53,7 +53,7 @@ def test_fixed_keys_are_keys() -> None:
     assert set(FIXED) <= paths
     assert {change(path) for path in FIXED} == {"restart"}
     assert change("server.tls.key") == "restart"
-    assert change("server.timeouts") == "each key"
+    assert change("server.admin") == "each key"
     assert change("server.tls_of_another_name") == "reload"
 
 

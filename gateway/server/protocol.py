@@ -66,9 +66,13 @@ STATUS_LINES = {status: b"HTTP/1.1 %d %b\r\n" % (status, PHRASES.get(status, b""
 WITHOUT_CONTENT = frozenset({204, 304})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Guard:
-    """What the protocol keeps, and whom it asks for an answer. Times in seconds."""
+    """
+    What the protocol keeps, and whom it asks for an answer. Times in seconds.
+
+    Mutable state: the numbers, which a reload of the settings changes.
+    """
 
     head_seconds: float
     write_seconds: float

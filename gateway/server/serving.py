@@ -16,6 +16,7 @@ from starlette.types import ASGIApp
 from gateway.answers import unread
 from gateway.app import Gateway
 from gateway.reload import watch
+from gateway.settings.server import Server as ServerSettings
 
 from .ports import listening, without_words
 from .protocol import Guard
@@ -78,11 +79,20 @@ async def serve(
     guard = Guard(
         head_seconds=settings.timeouts.head,
         write_seconds=settings.timeouts.write_idle,
-        max_connections=-(-settings.max_connections // settings.workers),
+        max_connections=_connections(settings),
         refuse=lambda code, detail: unread(app.runtime, code, detail),
         is_draining=lambda: app.draining,
     )
     front = listening(app, guard, lifespan=True, keep_alive=keep_alive, grace=grace, tls=tls)
+
+    def follow(server: ServerSettings) -> None:
+        guard.head_seconds = server.timeouts.head
+        guard.write_seconds = server.timeouts.write_idle
+        guard.max_connections = _connections(server)
+        # uvicorn reads it with every new connection.
+        front.config.timeout_keep_alive = server.timeouts.keep_alive  # type: ignore[assignment]
+
+    app.follow(follow)
     servers = [(front, traffic)]
     watching = None
     if admin is not None:
@@ -111,6 +121,11 @@ async def serve(
             await asyncio.gather(task, return_exceptions=True)
     for task in serving:
         task.result()
+
+
+def _connections(server: ServerSettings) -> int:
+    """What the settings allow a gateway, its workers share."""
+    return -(-server.max_connections // server.workers)
 
 
 async def serve_app(app: ASGIApp, listener: socket.socket, stop: asyncio.Event) -> None:

@@ -84,7 +84,7 @@ class Server(Model):
     timeouts: ServerTimeouts = ServerTimeouts()
     """How long the gateway waits for callers."""
     max_connections: AtLeastOne = 10_000
-    """Connections of callers at once; further ones wait to be accepted."""
+    """Connections of callers at once; a further one is answered `overloaded` and closed."""
     max_in_flight: AtLeastOne = 2_000
     """Requests at once; a further one is answered `overloaded`."""
     max_request_body: Size = 32 << 20
