@@ -187,9 +187,12 @@ class Connection(asyncio.Protocol):
     # --- What the pool says ------------------------------------------------------------------------------------------
 
     def release(self) -> None:
-        """End the exchange."""
+        """End the exchange, or do without one: from now on whatever comes unasked ends the connection."""
         self._carried = None
         self._deadline = None
+        if self._early:
+            self.close()
+        self._early = None
 
     def is_quiet(self) -> bool:
         """

@@ -100,6 +100,7 @@ class Http1Exchange:
             try:
                 call.ready()
             except BaseException:
+                connection.release()
                 self._pool.give_back(connection, again=True)
                 raise
         self._connection = connection

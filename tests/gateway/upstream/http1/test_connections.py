@@ -322,6 +322,40 @@ async def test_vendor_says_too_much_too_early(connect: Making, serve: Serving) -
     assert await until(lambda: vendor.open == 0)
 
 
+@pytest.mark.parametrize("early", [True, False], ids=["before", "after"])
+async def test_unused_connection_that_speaks(connect: Making, serve: Serving, early: bool) -> None:
+    """What a vendor says on a connection that was kept unused is nobody's answer (F-30)."""
+    said = asyncio.Event()
+
+    async def script(connection: Connection) -> None:
+        if len(vendor.connections) == 1:
+            await said.wait()
+            await connection.send(b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n")
+            await connection.gone()
+        while True:
+            await connection.request()
+            await connection.send(OK)
+
+    class Not(Exception):
+        """A caller that may not send after all."""
+
+    def refuse() -> None:
+        raise Not
+
+    vendor = await serve(script)
+    upstream, refused = connect(vendor.url), call()
+    refused.ready = refuse
+    if early:
+        said.set()
+    with pytest.raises(Not):
+        await ask(upstream, refused)
+    said.set()
+    await asyncio.sleep(0.05)
+
+    assert (await ask(upstream)).body == b"ok"
+    assert len(vendor.connections) == 2
+
+
 async def test_closed_while_it_is_dialled(connect: Making, serve: Serving) -> None:
     """An upstream that is closed under a request leaves nothing behind when that has ended."""
     vendor = await serve(stall)
