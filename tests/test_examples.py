@@ -1,4 +1,8 @@
-"""Every example is valid, by the tool that will read it, and says the same as its siblings."""
+"""
+Every example is valid, by the tool that will read it, and says the same as its siblings.
+
+One file: the examples are held against each other.
+"""
 
 import json
 import re
