@@ -216,6 +216,12 @@ def test_a_worker_is_killed(vendor: RogueVendor, tmp_path: Path) -> None:
         assert until(lambda: left(process) == [12, 988])
         assert {process.ask("/pixii/x").status for _ in range(20)} == {200}
         assert until(lambda: left(process) == [12, 968])
+        day = {"vendor": "pixii", "limit": "day"}
+        assert until(lambda: process.scrape().sum("errgate_limit_remaining", **day) == 968)
+        scrape = process.scrape()
+        assert scrape.sum("errgate_limit_requests", **day) == 1000
+        assert scrape.sum("errgate_limit_refused_total", vendor="pixii", limit="slots", caller="none") == 1
+        assert scrape.sum("errgate_limit_store_up") == 1
 
 
 def test_workers_are_killed_under_load(vendor: RogueVendor, tmp_path: Path) -> None:
