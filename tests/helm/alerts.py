@@ -280,6 +280,8 @@ CASES = (
         (PIXII,),
     ),
     Case("ErrgateCredentialsRejected", "one, an hour ago", errors("vendor_account_error", "0x5 1x55")),
+    # Why every child exists at 0 from the start: what begins at 1 has never grown.
+    Case("ErrgateCredentialsRejected", "a first one, not counted from 0", errors("vendor_account_error", "_x55 1x5")),
     Case(
         "ErrgateUpstreamPoolSaturated",
         "95 of 100 connections are busy",
