@@ -44,6 +44,7 @@ docs: .venv/dev ## writes the generated tables of README.md, docs and the chart 
 	$(BIN)/python docs/generate.py
 	$(BIN)/python -m docs.references
 	$(BIN)/python -m docs.chart
+	$(BIN)/python -m docs.speed
 	$(BIN)/python -m tests.wire_rules --write
 
 lock: .venv/lock ## writes the seven lock files anew from pyproject.toml

@@ -99,6 +99,24 @@ def bodies(runs: Runs) -> str:
     return table(("bytes", *(f"{name}, MB/s" for name in BESIDE)), rows)
 
 
+# What each figure of memory is of, and its unit.
+MEMORY = (
+    ("idle_mib", "resident, idle, one worker", " MiB"),
+    ("idle_caller_kib", "each of 5,000 idle keep-alive callers", " KiB"),
+    ("gibibyte_down_mib", "more while 1 GiB comes down", " MiB"),
+    ("gibibyte_up_mib", "more while 1 GiB goes up", " MiB"),
+    ("slow_reader_mib", "more while a caller reads slowly", " MiB"),
+    ("slow_writer_mib", "more while a caller writes slowly", " MiB"),
+    ("slow_vendor_reads_mib", "more while a vendor reads slowly", " MiB"),
+    ("slow_vendor_writes_mib", "more while a vendor writes slowly", " MiB"),
+)
+
+
+def memory(runs: Runs) -> str:
+    """The gateway's own memory."""
+    return table(("what", ""), ((what, spread(runs.figures("memory", name), unit)) for name, what, unit in MEMORY))
+
+
 def about(runs: Sequence[dict[str, Any]]) -> str:
     """The machine, the dates, the versions, and who was missing."""
     if not runs:
@@ -127,6 +145,7 @@ def text(runs: Sequence[dict[str, Any]]) -> str:
         ("Limits", scaling(joined, "limits", "limits")),
         ("Vendors", scaling(joined, "vendors", "settings")),
         ("Workers, all else scaled alike", scaling(joined, "workers", "workers and cores")),
+        ("Memory", memory(joined)),
         ("Bodies", bodies(joined)),
     )
     return "\n\n".join(f"## {title}\n\n{part}" if title else part for title, part in parts)
