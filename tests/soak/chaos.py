@@ -27,6 +27,9 @@ from .vendor import converse
 CALLERS = 40
 RELOAD_SECONDS = 3.0
 
+# What a process comes to hold once every kind of answer was seen: 8 MiB after a minute, 11 after ten.
+GROWTH_BYTES = 24 * 1024 * 1024
+
 # What a request that never ends would hold; every deadline below is shorter than a caller's patience.
 TIMEOUTS = {"connect": "2s", "first_byte": "2s", "idle": "2s", "total": "5s", "max_duration": "10s"}
 
@@ -120,6 +123,7 @@ async def run(seconds: float, folder: Path) -> dict[str, object]:
     assert '"internal error"' not in logged
     assert "Traceback" not in logged
     assert after[0] <= before[0] + 5, f"descriptors: {before[0]}, then {after[0]}"
+    assert after[1] <= before[1] + GROWTH_BYTES, f"resident: {before[1]} bytes, then {after[1]}"
     return {
         "seconds": seconds,
         "sent": tally.sent,
