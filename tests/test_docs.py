@@ -104,6 +104,26 @@ def test_metric_is_documented(name: str) -> None:
     assert f"\n| `{name}` | " in PAGE
 
 
+HEADERS = sorted(
+    {
+        name.decode().lower()
+        for path in (ROOT / "gateway").rglob("*.py")
+        for name in re.findall(rb'b"(errgate-[a-z-]+)"', path.read_bytes())
+    }
+)
+
+
+def test_headers_are_found() -> None:
+    """The search below finds the headers of the contract."""
+    assert {"errgate-code", "errgate-fault", "errgate-source", "errgate-instance", "errgate-job-codes"} <= set(HEADERS)
+
+
+@pytest.mark.parametrize("name", HEADERS)
+def test_header_is_documented(name: str) -> None:
+    """Every header that the gateway reads or writes in its own name is in README."""
+    assert f"`{name}" in PAGE.lower()
+
+
 STEERING = ["Sandbox-Error", "Sandbox-Fault", "Sandbox-Once", "Sandbox-Retry-After", "Sandbox-Shape", *FAULTS]
 
 
