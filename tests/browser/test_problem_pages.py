@@ -14,20 +14,19 @@ from tests.browser.conftest import Open
 
 pytestmark = pytest.mark.alone
 
-LOOKS = [(360, "light"), (360, "dark"), (1280, "light"), (1280, "dark"), (2560, "light")]
+LOOKS = [(360, "light"), (1280, "dark"), (2560, "light")]
 
 
 @pytest.mark.parametrize(("width", "scheme"), LOOKS)
-@pytest.mark.parametrize("path", ["/-/problems", "/-/problems/insufficient_credits", "/-/problems/rate_limited"])
-def test_sound(tab: Open, path: str, width: int, scheme: str) -> None:
+def test_sound(tab: Open, width: int, scheme: str) -> None:
     """At any width and in either colours a page fits, axe finds nothing, and the policy is kept."""
     opened = tab(width=width, scheme=scheme)
 
-    opened.open(path, traffic=True)
-
-    opened.check_width()
-    opened.check_axe()
-    opened.check()
+    for path in ("/-/problems", "/-/problems/insufficient_credits"):
+        opened.open(path, traffic=True)
+        opened.check_width()
+        opened.check_axe()
+        opened.check()
 
 
 def test_index(tab: Open) -> None:
