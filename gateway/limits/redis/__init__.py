@@ -391,9 +391,9 @@ class Redis:
                 if self._up:
                     await self._beat()
                 elif loop.time() - back_at > LONGEST_PAUSE_SECONDS:
-                    pause = 0.0
+                    # By then nobody still waits who asked under the former name.
+                    pause = FIRST_PAUSE_SECONDS
                 continue
-            # Nobody who asked before still waits after the first pause.
             await asyncio.sleep(pause * random.uniform(1.0, 1.5))  # noqa: S311  (no secret)
             pause = min(max(2 * pause, FIRST_PAUSE_SECONDS), LONGEST_PAUSE_SECONDS)
             try:

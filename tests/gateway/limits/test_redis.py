@@ -452,6 +452,74 @@ async def test_a_caller_that_hangs_up(turns: int, gateway: Start) -> None:
         assert await left(store, *ALL) == [limit.rule.count for limit in ALL]
 
 
+async def test_a_caller_that_hangs_up_as_the_answer_comes(gateway: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """F-83: an answer that was read, and that nobody takes, is undone, too."""
+    store = await gateway()
+    hear = store._hear
+
+    def hear_and_hang_up(*heard: Any) -> None:  # noqa: ANN401  (as the store's)
+        hear(*heard)
+        task.cancel()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "_hear", hear_and_hang_up)
+        task = asyncio.create_task(ask(store, *ALL))
+        await asyncio.gather(task, return_exceptions=True)
+    await settled(store)
+
+    assert task.cancelled()
+    assert await left(store, *ALL) == [limit.rule.count for limit in ALL]
+    assert store._taken == {}
+
+
+async def test_what_is_lent_comes_back_to_the_share(gateway: Start, server: RedisServer) -> None:
+    """While Redis is away, requests that end or were never sent give back to the share that admitted them."""
+    store = await gateway()
+    server.kill()
+    await is_away(store)
+    lent = [await ask(store, HOUR, MINE) for _ in range(2)]
+    assert await left(store, HOUR, MINE) == [6, 0]
+
+    store.release(lent[0])
+    store.give_back(lent[1])
+    store.answered(lent[0], now())
+    store.gone(lent[1])
+    assert await left(store, HOUR, MINE) == [7, 1]
+
+    server.start()
+    await is_back(store)
+    assert await left(store, HOUR, MINE) == [7, 1]
+    store.release(lent[1])
+    await settled(store)
+    assert await left(store, HOUR, MINE) == [7, 2]
+
+
+async def test_redis_has_another_time(gateway: Start) -> None:
+    """A calendar window is that of Redis's clock; a gateway that is wrong about it by days learns so and asks again."""
+    store = await gateway()
+
+    store._wording.ahead = -7 * 86_400 * SECOND
+    assert (await ask(store, TODAY)).standings[0][0] == 7
+    store._wording.ahead = 7 * 86_400 * SECOND
+    assert await left(store, TODAY) == [7]
+
+    assert abs(store._wording.ahead) < 60 * SECOND
+
+
+async def test_a_connection_that_is_gone_answers_at_once(gateway: Start) -> None:
+    """Who asks over a connection that is gone is told so, and waits for nothing."""
+    store = await gateway()
+    link = store._link
+    assert link is not None
+    await link.close()
+
+    with pytest.raises(Lost):
+        await link.run([], "beat")
+
+    assert not store.up
+    await is_back(store)
+
+
 async def test_all_data_is_lost(gateway: Start, server: RedisServer) -> None:
     """F-81: after FLUSHALL the next decision knows what each gateway admitted before, and the slots of its requests."""
     one, other = await gateway(), await gateway()

@@ -212,6 +212,20 @@ async def test_more_limits_than_there_is_room_for(worker: Start) -> None:
     assert await left(store, MINUTE, now=60 * 129) == [6]
 
 
+async def test_places_are_found_again(worker: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker remembers where so many counters lie; those it has forgotten are found, and count on."""
+    monkeypatch.setattr("gateway.limits.ledger.PLACES_LIMIT", 3)
+    store = await worker(0)
+    decisions = [await ask(store, FAIR, MINE, caller=str(number)) for number in range(10)]
+
+    for decision in decisions:
+        store.release(decision)
+        store.give_back(decision)
+
+    assert [await left(store, FAIR, MINE, caller=str(number)) for number in range(10)] == [[2, 1]] * 10
+    assert len(store._ledger._places) <= 3
+
+
 def test_a_change_larger_than_the_journal(shelf: shared.Shelf) -> None:
     """What cannot be undone is not begun."""
     segment = Segment(shelf.fd)
@@ -359,6 +373,8 @@ async def test_a_stopped_worker_stops_nobody(
     store.give_back(lent[2])
     store.release(lent[2])
     assert [number for number, _ in await store.look(limits, keys(limits), now())] == [2, 1, 2]
+    store.answered(lent[2], now())
+    store.gone(lent[2])
     store.learn(SCOPE, RATE, 60 * SECOND, now())
     assert (await store.take((), (), now(), SCOPE)).held is not None
     assert [holding.key for holding in store.holds(now())] == [SCOPE.key]
