@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from normalizers import HouseCode, Route, Routes, Scrubber, Vendor
@@ -35,6 +36,10 @@ from .upstream.http1 import Http1Upstream
 # What no route matches; it is no route of any vendor's.
 OTHER = Route(name=OTHER_ROUTE, methods=frozenset(), paths=())
 
+# A path that is longer, or the first one over so many, is found anew each time: memory does not grow with callers.
+WAYS_LIMIT = 1024
+PATH_LIMIT_BYTES = 256
+
 
 @dataclass(frozen=True, slots=True)
 class Lane:
@@ -57,6 +62,47 @@ class Lane:
     passthrough: bool
     max_request_body: int
     checked_routes: frozenset[str]
+
+
+class Way(NamedTuple):
+    """
+    Where a method and a path lead: a lane, the path by which the caller came, the vendor's own, and its route.
+
+    `matched` is the vendor's path as routes are matched with it.
+    """
+
+    lane: Lane
+    prefix: bytes
+    path: bytes
+    matched: str
+    route: Route
+
+    def __repr__(self) -> str:
+        return f"Way(lane={self.lane.name!r}, route={self.route.name!r})"
+
+
+class Ways:
+    """
+    The ways that requests have gone, by method and raw path: callers repeat themselves.
+
+    Mutable state: the ways, within bounds. Only one on which nothing but the caller can be refused is kept.
+    """
+
+    __slots__ = ("_ways",)
+
+    def __init__(self) -> None:
+        self._ways: dict[tuple[str, bytes], Way] = {}
+
+    def find(self, method: str, raw_path: bytes) -> Way | None:
+        """The way of such a request, if one was gone before."""
+        return self._ways.get((method, raw_path))
+
+    def keep(self, method: str, raw_path: bytes, way: Way) -> None:
+        """Remember a way."""
+        if len(raw_path) <= PATH_LIMIT_BYTES:
+            if len(self._ways) >= WAYS_LIMIT:
+                self._ways.clear()
+            self._ways[method, raw_path] = way
 
 
 @dataclass(slots=True)
@@ -106,6 +152,7 @@ class Runtime:
             }
         )
         self.addresses = Addresses(settings)
+        self.ways = Ways()
         self.errors: Mapping[str, str] = {
             name: caller.errors
             for name, caller in (settings.callers.items() if isinstance(settings.callers, Mapping) else ())
@@ -167,18 +214,19 @@ class Runtime:
 class Addresses:
     """Whose request it is, by its `Host`: one of ours, a vendor's own, or nobody's."""
 
-    __slots__ = ("_any", "_ours", "_vendors")
+    __slots__ = ("_ours", "_vendors", "by_path")
 
     def __init__(self, settings: Settings) -> None:
         self._ours = frozenset(host.lower().encode() for host in settings.server.hosts)
         self._vendors = {
             host.lower().encode(): name for name, vendor in settings.vendors.items() for host in vendor.hosts
         }
-        self._any = not self._ours and not self._vendors
+        # Whether no Host says anything.
+        self.by_path = not self._ours and not self._vendors
 
     def vendor_of(self, headers: Sequence[Header]) -> str | None:
         """The vendor whose own Host this is; None where the path names one. Raises `Refused`: 421, nobody's."""
-        if self._any:
+        if self.by_path:
             return None
         host = next((value.lower() for name, value in headers if name == b"host"), b"")
         # An authority that is configured without a port stands for every port.

@@ -20,8 +20,9 @@ from .admission import Admission
 from .answers import Answer
 from .bad_input import BadInput, LoopDetected
 from .callers import Caller
-from .headers import Header, max_forwards, read_framing, refuse_content
-from .lanes import OTHER, Lane, Runtime
+from .headers import BARE, Framing, Header, max_forwards, read_framing, refuse_content
+from .known import Heard
+from .lanes import OTHER, Lane, Runtime, Way
 from .metrics import NO_VENDOR, Outcome
 from .problems import Refused, no_reply, not_allowed, refuse, too_large
 from .replies import Judge
@@ -136,25 +137,36 @@ class _Passage:
 
         # 1. Read the head.
         version: str = self.scope["http_version"]
-        framing = read_framing(version, self.received)
+        heard = self._heard(version)
+        framing = read_framing(version, self.received) if heard is None else heard.framing
         if self.method == "OPTIONS" and self.scope["raw_path"] == b"*":
             await self.answer.options(FORWARDED)
             return
-        aim, prefix = self._aim()
+        found = self._known_way() or self._aim()
 
         # 2. Find the vendor and the caller.
-        lane = runtime.lanes.get(aim.vendor)
-        caller = runtime.callers.identify(self.received, passthrough=lane is not None and lane.passthrough)
+        lane = found.lane if isinstance(found, Way) else runtime.lanes.get(found[0].vendor)
+        if heard is not None and heard.lane is lane:
+            caller = heard.caller
+        else:
+            heard = None
+            caller = runtime.callers.identify(self.received, passthrough=lane is not None and lane.passthrough)
         access.caller = caller.name
         if lane is None:
             raise self._no_such_vendor(caller)
         access.metrics, access.vendor = lane.metrics, lane.name
 
         # 3. Check method, route and path.
-        path = target.join(lane.base_path, aim.rest)
-        route = self._route(lane, caller, path)
+        if not isinstance(found, Way):
+            way = self._way(lane, caller, *found)
+        else:
+            way = found
+            if caller.routes is not None:
+                self._check(lane, caller, way.route)
+        route, path = way.route, way.path
         access.route = route.name
-        refuse_content(self.method, framing, get_body=lane.settings.forward.get_body)
+        if framing is not BARE:
+            refuse_content(self.method, framing, get_body=lane.settings.forward.get_body)
 
         # 4. Check size and capacity.
         if framing.length is not None and framing.length > lane.max_request_body:
@@ -168,19 +180,12 @@ class _Passage:
             )
 
         # 5. Make the vendor's request.
+        query: bytes = self.scope["query_string"]
         hops = max_forwards(self.method, self.received) if self.method == "OPTIONS" else None
         if hops == 0:
             await self.answer.options(FORWARDED)
             return
-        headers = lane.to_vendor(
-            self.received,
-            framing,
-            http_version=version,
-            forwarded_for=self._forwarded_for(lane),
-            traceparent=identity.traceparent(self.trace) if lane.settings.forward.trace else None,
-            request_id=access.request_id.encode("ascii"),
-            max_forwards=None if hops is None else hops - 1,
-        )
+        headers = heard.sent if heard is not None else self._head(lane, version, framing, caller, hops)
         access.keyed = lane.sender.counts_key(headers)
         if framing.has_content:
             self.upload = Upload(
@@ -196,7 +201,7 @@ class _Passage:
         admission = Admission(lane.gates, gate, access, self.received, self._who(caller) if gate.keys is None else "")
         call = Call(
             method=self.method.encode("ascii"),
-            target=path + b"?" + aim.query if aim.query else path,
+            target=path + b"?" + query if query else path,
             headers=headers,
             body=self.upload,
             timeouts=lane.timeouts[route.name],
@@ -210,8 +215,8 @@ class _Passage:
             self.answer,
             admission,
             errors=runtime.errors.get(caller.name) or lane.settings.errors,
-            prefix=prefix,
-            key=target.for_matching(path),
+            prefix=way.prefix,
+            key=way.matched,
         )
 
         lane.metrics.in_flight.inc()
@@ -278,25 +283,54 @@ class _Passage:
         aim = target.read(raw_path.removeprefix(mount), scope["query_string"])
         return aim, mount + b"/" + aim.vendor.encode("ascii")
 
+    def _heard(self, version: str) -> Heard | None:
+        """The same head, if it came before on this connection, under these settings."""
+        heard = None if self.connection is None else self.connection.memory.last
+        if not isinstance(heard, Heard) or heard.received != self.received or heard.version != version:
+            return None
+        return heard if self.runtime.lanes.get(heard.lane.name) is heard.lane else None
+
+    def _known_way(self) -> Way | None:
+        """The request's way, if one like it was gone before; what the query says is checked anew."""
+        way = self.runtime.ways.find(self.method, self.scope["raw_path"]) if self.may_be_known else None
+        if way is not None and (query := self.scope["query_string"]):
+            target.check_query(self.scope["raw_path"], query)
+        return way
+
+    def _head(self, lane: Lane, version: str, framing: Framing, caller: Caller, hops: int | None) -> list[Header]:
+        """The head for the vendor; remembered where nothing but the caller's head makes it what it is."""
+        forward = lane.settings.forward
+        headers = lane.to_vendor(
+            self.received,
+            framing,
+            http_version=version,
+            forwarded_for=self._forwarded_for(lane),
+            traceparent=identity.traceparent(self.trace) if forward.trace else None,
+            request_id=self.access.request_id.encode("ascii"),
+            max_forwards=None if hops is None else hops - 1,
+        )
+        if self.connection is not None and hops is None and not (forward.trace or forward.caller_address):
+            self.connection.memory.last = Heard(lane, version, self.received, framing, caller, headers)
+        return headers
+
     def _no_such_vendor(self, caller: Caller) -> Refused:
         allowed = ", ".join(caller.allowed_vendors(self.runtime.lanes)) or "none"
         return refuse(HouseCode.NOT_FOUND, f"The path must begin with a vendor's name: {allowed}.")
 
-    def _route(self, lane: Lane, caller: Caller, path: bytes) -> Route:
-        """The request's route. Raises `Refused` where this caller, or nobody, may use it."""
+    def _way(self, lane: Lane, caller: Caller, aim: target.Target, prefix: bytes) -> Way:
+        """Find the request's way. Raises `Refused` where this caller, or nobody, may go it."""
         if not caller.may_use(lane.name):
             raise refuse(HouseCode.PERMISSION_DENIED, "This caller may not use this vendor.")
+        path = target.join(lane.base_path, aim.rest)
         matched = target.for_matching(path)
-        route = lane.routes.match(self.method, matched)
-        if route is not None:
-            self.access.route = route.name
-        if not caller.may(lane.name, None if route is None else route.name):
-            raise refuse(HouseCode.PERMISSION_DENIED, "This caller may not use this route of the vendor.")
+        route = lane.routes.match(self.method, matched) or OTHER
+        self.access.route = route.name
+        self._check(lane, caller, route)
         if self.method not in FORWARDED:
             raise _refuse_method(self.method)
-        if route is not None and route.refused:
+        if route.refused:
             raise refuse(HouseCode.PERMISSION_DENIED, "The gateway never forwards this route of the vendor.")
-        if route is None and lane.settings.only_routes:
+        if route is OTHER and lane.settings.only_routes:
             known = lane.routes.methods_for(matched)
             if known:
                 raise not_allowed(sorted(known))
@@ -305,7 +339,22 @@ class _Passage:
             )
         if lane.settings.forward.escaped_slash == "reject" and target.has_escaped_slash(path):
             raise refuse(HouseCode.INVALID_REQUEST, "The path holds an escaped slash.")
-        return route or OTHER
+        way = Way(lane, prefix, path, matched, route)
+        if self.may_be_known:
+            self.runtime.ways.keep(self.method, self.scope["raw_path"], way)
+        return way
+
+    @property
+    def may_be_known(self) -> bool:
+        """Whether method and path alone say where a request leads: no Host names a vendor, and nothing mounts us."""
+        return self.runtime.addresses.by_path and not self.scope.get("root_path")
+
+    def _check(self, lane: Lane, caller: Caller, route: Route) -> None:
+        """Raise `Refused` where this caller may not use the vendor, or this route of it."""
+        if not caller.may_use(lane.name):
+            raise refuse(HouseCode.PERMISSION_DENIED, "This caller may not use this vendor.")
+        if not caller.may(lane.name, None if route is OTHER else route.name):
+            raise refuse(HouseCode.PERMISSION_DENIED, "This caller may not use this route of the vendor.")
 
     def _forwarded_for(self, lane: Lane) -> bytes | None:
         client = self.scope.get("client")

@@ -76,10 +76,17 @@ class Upload:
                 yield chunk
 
 
+class Memory(Protocol):
+    """What a connection keeps for whoever answers its requests, until it ends."""
+
+    last: object
+
+
 class Connection(Protocol):
     """What a server of ours knows of the caller; it stands in the scope's extensions as `errgate`."""
 
     on_gone: Callable[[], None] | None
+    memory: Memory
 
     def watch(self, gone: Callable[[], None]) -> None:
         """Tell of a hang-up from now on, or at once if there was one."""

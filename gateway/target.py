@@ -66,15 +66,29 @@ def read_whole(raw_path: bytes, query: bytes, vendor: str) -> Target:
 
 def check(raw_path: bytes, query: bytes) -> None:
     """Refuse what could be read in two ways. Raises `BadTarget`, `UriTooLong`."""
+    _check_length(raw_path, query)
+    if not _ORDINARY.fullmatch(raw_path):
+        _check_path(raw_path)
+    _check_characters(query)
+
+
+def check_query(raw_path: bytes, query: bytes) -> None:
+    """The same for the query behind a path that was checked."""
+    _check_length(raw_path, query)
+    _check_characters(query)
+
+
+def _check_characters(query: bytes) -> None:
+    if query and _FORBIDDEN_IN_QUERY.search(query):
+        message = "The query holds a character that must be percent-encoded."
+        raise BadTarget(message)
+
+
+def _check_length(raw_path: bytes, query: bytes) -> None:
     # The question mark counts where ASGI shows it.
     if len(raw_path) + len(query) + bool(query) > TARGET_LIMIT_BYTES:
         message = f"The target is longer than {TARGET_LIMIT_BYTES:,} bytes."
         raise UriTooLong(message)
-    if not _ORDINARY.fullmatch(raw_path):
-        _check_path(raw_path)
-    if query and _FORBIDDEN_IN_QUERY.search(query):
-        message = "The query holds a character that must be percent-encoded."
-        raise BadTarget(message)
 
 
 def _check_path(path: bytes) -> None:

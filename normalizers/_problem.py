@@ -95,9 +95,8 @@ class Problem:
     def encode(self, *, base_uri: str, instance: str, request_id: str) -> bytes:
         """The envelope as strict JSON in UTF-8."""
         members = self.members(base_uri=base_uri, instance=instance, request_id=request_id)
-        text = json.dumps(members, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         # replace: a surrogate that slipped into a text of ours costs one character, not the whole answer.
-        return text.encode(errors="replace")
+        return _ENCODE(members).encode(errors="replace")
 
 
 def problem_schema() -> dict[str, object]:
@@ -129,9 +128,13 @@ def problem_schema() -> dict[str, object]:
     }
 
 
+_ENCODE = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+
+_NAMES = {kind: tuple(each.name for each in fields(kind)) for kind in (VendorError, FieldError, Limit)}
+
+
 def _present(part: VendorError | FieldError | Limit) -> dict[str, object]:
-    values = ((name.name, getattr(part, name.name)) for name in fields(part))
-    return {name: value for name, value in values if value is not None}
+    return {name: value for name in _NAMES[type(part)] if (value := getattr(part, name)) is not None}
 
 
 def _part(required: str, **properties: object) -> dict[str, object]:

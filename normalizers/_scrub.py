@@ -56,15 +56,19 @@ class Scrubber:
         values |= {rest for value in values if len(rest := value.partition(" ")[2].strip()) >= _SHORTEST_TOKEN}
         # The longest first, so that no rest of a longer one stays behind.
         self._spelled = [
-            re.compile(spelled) for value in sorted(values, key=len, reverse=True) for spelled in _spelled(value)
+            (len(value), re.compile(spelled))
+            for value in sorted(values, key=len, reverse=True)
+            for spelled in _spelled(value)
         ]
         self._pieces = {
             piece: re.compile(re.escape(piece) + r"[\w+/=-]*", re.ASCII) for value in values for piece in _pieces(value)
         }
 
     def __call__(self, text: str) -> str:
-        for spelled in self._spelled:
-            text = spelled.sub(REDACTED, text)
+        for length, spelled in self._spelled:
+            # No spelling of a secret is shorter than the secret.
+            if len(text) >= length:
+                text = spelled.sub(REDACTED, text)
         for piece, run in self._pieces.items():
             if piece in text:
                 text = run.sub(REDACTED, text)
@@ -147,6 +151,26 @@ class _Oversize(Exception):
     """A vendor's error object is larger or deeper than what is passed on."""
 
 
+_ENCODE = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+
+
+def _is_harmless(value: object, scrub: Callable[[str], str]) -> bool:
+    """Whether one look at its JSON says that a copy would be the same: small, flat, printable, without secrets."""
+    try:
+        text = _ENCODE(value) if value else ""
+    # RecursionError: deeper than any encoder goes; the others: what JSON has no form for.
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return (
+        0 < len(text.encode(errors="replace")) <= DETAILS_LIMIT
+        # Behind a backslash may be a control; as many brackets at the most are as deep at the most.
+        and "\\" not in text
+        and text.isprintable()
+        and text.count("{") + text.count("[") <= _DEEPEST
+        and scrub(text) == text
+    )
+
+
 def detailed(value: object, scrub: Callable[[str], str]) -> object:
     """A safe copy of a vendor's error object; None where that is empty, too large or too deep."""
     left, texts = DETAILS_LIMIT, list[str]()
@@ -169,6 +193,8 @@ def detailed(value: object, scrub: Callable[[str], str]) -> object:
             case _:
                 return value
 
+    if _is_harmless(value, scrub):
+        return value
     try:
         copy = copied(value, _visible)
         # One look for secrets at all texts together; each by itself only where there are any.

@@ -93,20 +93,15 @@ def decide(
     steady, wall = now
     if holding is not None and (held := hold.held(holding, steady)) is not None:
         return Decision(limits, keys, now, free_at=held.until, scope=scope, held=held)
-    refusing = []
-    for number, limit in enumerate(limits):
-        free_at = limit.rule.free_at(counters[number], limit.cost, steady, wall)
-        if free_at > steady:
-            refusing.append((-free_at, number))
-    if refusing:
-        refusing.sort()
+    times = [limit.rule.free_at(cells, limit.cost, steady, wall) for limit, cells in zip(limits, counters, strict=True)]
+    if times and max(times) > steady:
+        refusing = sorted([(-free_at, number) for number, free_at in enumerate(times) if free_at > steady])
         left = [limit.rule.standing(cells, steady, wall) for limit, cells in zip(limits, counters, strict=True)]
         numbers = tuple([number for _, number in refusing])
         return Decision(limits, keys, now, tuple(left), (), numbers, -refusing[0][0], scope)
-    marks, standings = [], []
-    for number, limit in enumerate(limits):
-        mark, standing = limit.rule.charge(counters[number], limit.cost, steady, wall)
-        marks.append(mark)
-        standings.append(standing)
+    charged = [
+        limit.rule.charge(cells, limit.cost, steady, wall) for limit, cells in zip(limits, counters, strict=True)
+    ]
+    marks, standings = zip(*charged, strict=True) if charged else ((), ())
     token = 0 if holding is None or scope is None else hold.go(holding, steady, scope.lease)
-    return Decision(limits, keys, now, tuple(standings), tuple(marks), (), 0, scope, token)
+    return Decision(limits, keys, now, standings, marks, (), 0, scope, token)

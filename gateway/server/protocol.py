@@ -82,6 +82,15 @@ class Guard:
     is_draining: Callable[[], bool]
 
 
+class Memory:
+    """What a connection keeps for the app from one request to the next; nothing here looks at it."""
+
+    __slots__ = ("last",)
+
+    def __init__(self) -> None:
+        self.last: object = None
+
+
 class Objection(Exception):
     """A head that goes no further; raised inside the parser's callbacks."""
 
@@ -124,6 +133,7 @@ class Cycle(RequestResponseCycle):
         self.on_response = protocol.on_response_complete
         self.guard = protocol.guard
         self.end = protocol.linger
+        self.memory = protocol.memory
         self.body = bytearray()
 
     @property
@@ -308,6 +318,7 @@ class Protocol(HttpToolsProtocol):
         # timer for each request would cost more than it is worth.
         self._idle_since: float | None = None
         self._keeper: asyncio.TimerHandle | None = None
+        self.memory = Memory()
 
     # The connection.
 

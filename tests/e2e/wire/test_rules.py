@@ -128,7 +128,8 @@ def test_exception_inside_is_an_envelope(vendor: RogueVendor, monkeypatch: pytes
         for owner, name in ((type(lane.upstream), "exchange"), (type(lane.routes), "match")):
             with monkeypatch.context() as patch:
                 patch.setattr(owner, name, boom)
-                answer = broken.ask("/pixii/x")
+                # Where a request of this path leads is not known yet.
+                answer = broken.ask(f"/pixii/{name}")
 
             problem = check_problem(answer, "internal_error", source="gateway", retryable=False)
             assert "marker" not in json.dumps(problem)
