@@ -33,7 +33,7 @@ AUTHORITIES = "/run/secrets/ca"
 
 SETTINGS = """\
 server: {shutdown: {lameduck: 0s, grace: 2s}}
-vendors: {pixii: {base_url: "http://127.0.0.1:8090/pixii"}}
+vendors: {pixii: {base_url: "http://127.0.0.1:8090/pixii", limits: [{requests: 1000, per: minute}]}}
 """
 
 
