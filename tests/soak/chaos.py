@@ -2,7 +2,7 @@
 Everything at once, for a while: vendor faults, hang-ups, reloads, and one worker killed.
 
 Every request is counted exactly once (those in flight in the killed worker at most once), every answer is a success, a
-valid envelope or a visibly cut connection, and afterwards the gateway is as idle as before.
+valid envelope or a visibly cut connection, and afterwards the gateway is as idle as before, and every slot is free.
 
     python -m tests.soak.chaos --seconds 300
 """
@@ -25,6 +25,8 @@ from .callers import Tally, call
 from .vendor import converse
 
 CALLERS = 40
+# Fewer than callers, so that some wait in line.
+SLOTS = 32
 RELOAD_SECONDS = 3.0
 
 # What a process comes to hold once every kind of answer was seen: 8 MiB after a minute, 11 after ten.
@@ -36,7 +38,14 @@ TIMEOUTS = {"connect": "2s", "first_byte": "2s", "idle": "2s", "total": "5s", "m
 
 def settings(port: int) -> str:
     """Two workers in front of the one vendor."""
-    vendor = {"base_url": f"http://127.0.0.1:{port}", "timeouts": TIMEOUTS, "max_connections": 60}
+    vendor = {
+        "base_url": f"http://127.0.0.1:{port}",
+        "timeouts": TIMEOUTS,
+        "max_connections": 60,
+        "limits": [{"name": "slots", "in_flight": SLOTS, "wait": "500ms"}, {"requests": 1_000_000, "per": "minute"}],
+        "on_vendor_limit": "hold",
+        "hold": {"max": "100ms", "max_quota": "100ms"},
+    }
     server = {"workers": 2, "shutdown": {"lameduck": "0s", "grace": "5s"}}
     return settings_text({"pixii": vendor}, server, log={"requests": False})
 
@@ -115,11 +124,13 @@ async def run(seconds: float, folder: Path) -> dict[str, object]:
         # Idle connections to the vendor are closed after 4 s.
         await asyncio.sleep(5)
         counted = await asyncio.to_thread(gauge, gateway, "errgate_requests_total") - counted
+        free = await asyncio.to_thread(gauge, gateway, "errgate_limit_remaining", limit="slots")
         after = await asyncio.to_thread(held, gateway, survivor)
         logged = gateway.logs()
     vendor.close()
     lost = tally.sent - counted
     assert 0 <= lost <= CALLERS, f"{tally.sent} sent, {counted} counted"
+    assert free == SLOTS, f"{free} of {SLOTS} slots are free"
     assert '"internal error"' not in logged
     assert "Traceback" not in logged
     assert after[0] <= before[0] + 5, f"descriptors: {before[0]}, then {after[0]}"
