@@ -13,6 +13,7 @@ was learned, is noted then. On a machine so busy that the holder does not get it
 import asyncio
 import logging
 import os
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Mapping
@@ -48,22 +49,25 @@ class Shelf:
         self.fd = create_file(SEGMENT_CELLS)
         self._segment = Segment(self.fd)
         self._ledger = Ledger(self._segment, 0)
+        self._one_at_a_time = threading.Lock()
 
     def forget(self, number: int) -> None:
         """
         A worker is dead: its slots come back, and a request of its that went first after a hold is gone.
 
-        Where the lock cannot be had, the worker that gets its number says so at its start.
+        Any thread may call this. Where the lock cannot be had, the worker that gets its number says so at its start.
         """
         end = time.monotonic() + PATIENCE_SECONDS
-        while not self._segment.enter(ATTEMPTS):
-            if time.monotonic() >= end:
-                return
-            time.sleep(PAUSE_SECONDS)
-        try:
-            self._ledger.forget(number)
-        finally:
-            self._segment.leave()
+        # The segment's lock is between processes; threads of one have it together.
+        with self._one_at_a_time:
+            while not self._segment.enter(ATTEMPTS):
+                if time.monotonic() >= end:
+                    return
+                time.sleep(PAUSE_SECONDS)
+            try:
+                self._ledger.forget(number)
+            finally:
+                self._segment.leave()
 
     def close(self) -> None:
         """Let go of it; it lives as long as a worker does."""

@@ -439,6 +439,19 @@ def test_the_supervisor_waits_for_nobody(shelf: shared.Shelf) -> None:
     busy.close()
 
 
+async def test_two_deaths_at_once(worker: Start, shelf: shared.Shelf) -> None:
+    """The supervisor may say of several workers at once, in threads of its own, that they are dead."""
+    stores = [await worker(number) for number in range(8)]
+    several = vendor_limit(name="several", in_flight=1000, by="caller")
+    for number in range(200):
+        await ask(stores[number % 8], several, caller=str(number % 20))
+
+    await asyncio.gather(*(asyncio.to_thread(shelf.forget, number) for number in range(8)))
+
+    assert [await left(stores[0], several, caller=str(number)) for number in range(20)] == [[1000]] * 20
+    assert faults(stores[0]._ledger) == []
+
+
 def test_a_process_that_is_gone_is_not_stopped(shelf: shared.Shelf) -> None:
     """A holder of which the system knows nothing has left the lock."""
     segment = Segment(shelf.fd)
