@@ -181,7 +181,7 @@ def run(page: str, folder: Path, curl: str, ports: tuple[int, int], **environ: s
             env=os.environ | environ | own,
             capture_output=True,
             text=True,
-            timeout=110,
+            timeout=300,
             stdin=subprocess.DEVNULL,
             check=False,
         )
