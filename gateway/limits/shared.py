@@ -274,7 +274,7 @@ class Shared:
             self._change(self._late.popleft())
         if not self._up:
             self._up = True
-            now = Moment(time.monotonic_ns() // 1000, time.time_ns() // 1000)
+            now = _now()
             for limit, key, charges in self._shares.counted(now):
                 self._change(lambda: self._ledger.charge(limit, key, charges, now))  # noqa: B023  (called at once)
             self._shares.end()
@@ -291,5 +291,9 @@ class Shared:
 
     def _go_away(self) -> None:
         self._up = False
-        self._shares.begin(self._ledger.taken())
+        self._shares.begin(self._ledger.taken(), _now())
         log.event(logging.ERROR, "limit store is away: every worker admits its share", store="workers")
+
+
+def _now() -> Moment:
+    return Moment(time.monotonic_ns() // 1000, time.time_ns() // 1000)

@@ -2,7 +2,9 @@
 What one of several admits while the store of all is away (contract 11): its share, or nothing that is limited.
 
 A share begins where the store left off, as far as this process knows: the slots of its requests under way are taken,
-and the windows count what was noted. What is admitted meanwhile is told to the store when that is back.
+the windows count what was noted, and of what the store last said to be left there is only a part for each. So all of
+them together stay within N also at the moment when the store goes. What is admitted meanwhile is told to the store when
+that is back.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
@@ -16,6 +18,7 @@ from .in_flight import TAKEN, Slots
 from .limit import Limit
 from .memory import Memory, _Counter
 from .rule import SECOND, Moment
+from .window import Rolling
 
 # Limits whose shares are remembered, those of the settings, and counters whose limits are.
 PARTS_LIMIT = 4096
@@ -54,17 +57,26 @@ class Shares(Memory):
         self._asked: dict[str, Limit] = {}
         self._taken: dict[str, int] = {}
         self._before: dict[str, dict[int, int]] = {}
+        # What the store last said to be left, and when; and what was set aside for that, with the mark of it.
+        self._left: dict[str, tuple[int, Moment]] = {}
+        self._asides: list[tuple[Limit, str, int, int]] = []
 
-    def begin(self, taken: Mapping[str, int]) -> None:
+    def begin(self, taken: Mapping[str, int], now: Moment) -> None:
         """The store is away from now on; `taken` are the slots, by key, of this process's requests under way."""
         self._period += 1
         self._taken = dict(taken)
         self._before = {key: dict(counter.rule.charges(counter.cells)) for key, counter in self._counters()}
+        among = self._among()
+        for key, (left, at) in self._left.items():
+            if key in self._asked:
+                self._set_aside(key, left // among, at, now)
+        self._left.clear()
 
     def end(self) -> None:
         """The store is back, and knows what was counted; it has the slots of all requests under way."""
         self._period += 1
         self._before.clear()
+        self._asides.clear()
         self._shared = {key: each for key, each in self._shared.items() if not isinstance(each.rule, Slots)}
         for table in self._keyed.values():
             for key in [key for key, each in table.items() if isinstance(each.rule, Slots)]:
@@ -95,12 +107,19 @@ class Shares(Memory):
 
     def note(self, decision: Decision) -> None:
         """Count in the windows what the store has admitted."""
-        self._remember(decision.limits, decision.keys)
+        self.note_left(decision)
         for part, key in zip(self.parts(decision.limits), decision.keys, strict=True):
             if not part.in_flight:
                 counter = self._counter_of(part, key)
                 counter.rule.free_at(counter.cells, part.cost, *decision.now)
                 counter.rule.charge(counter.cells, part.cost, *decision.now)
+
+    def note_left(self, decision: Decision) -> None:
+        """What the store says to be left."""
+        self._remember(decision.limits, decision.keys)
+        for limit, key, (left, _) in zip(decision.limits, decision.keys, decision.standings, strict=True):
+            if not limit.in_flight:
+                self._left[key] = (left, decision.now)
 
     def unnote(self, decision: Decision) -> None:
         """What the store has admitted was given back."""
@@ -122,8 +141,16 @@ class Shares(Memory):
             elif limit.in_flight:
                 self._undo(limit, key, 0)
 
+    def slots(self) -> dict[str, int]:
+        """By key, the slots that are taken of limits that a share was asked for."""
+        return {key: counter.cells[TAKEN] for key, counter in self._counters() if isinstance(counter.rule, Slots)}
+
     def counted(self, now: Moment, *, everything: bool = False) -> Iterator[Counted]:
         """All slots that are taken, and what windows count: since the store went away, or all of it."""
+        for part, key, units, mark in self._asides:
+            counter = self._counter_of(part, key)
+            counter.rule.give_back(counter.cells, units, mark)
+        self._asides.clear()
         for key, counter in self._counters():
             rule, cells = counter.rule, counter.cells
             rule.free_at(cells, 1, *now)
@@ -174,6 +201,19 @@ class Shares(Memory):
             known = self._parts[id(limit)] = (limit, among, limit.share(among))
         return known[2]
 
+    def _set_aside(self, key: str, left: int, at: Moment, now: Moment) -> None:
+        """Count so much of a window that no more than `left` is free in it, as long as it was so `at` that moment."""
+        part = self._part(self._asked[key], self._among())
+        rule, cells = part.rule, self._counter_of(part, key).cells
+        over = rule.window(at.wall)[1] <= now.wall if isinstance(rule, Calendar) else True
+        if isinstance(rule, Rolling):
+            over = at.steady + rule.window <= now.steady
+        rule.free_at(cells, part.cost, *now)
+        units = rule.standing(cells, *now)[0] - left
+        if not over and units > 0:
+            mark, _ = rule.charge(cells, units, *at)
+            self._asides.append((part, key, units, mark))
+
     def _charges(self, limit: Limit, key: str) -> dict[int, int]:
         counter = self._counter(limit, key) if key in self._before else None
         return {} if counter is None else dict(counter.rule.charges(counter.cells))
@@ -197,4 +237,5 @@ class Shares(Memory):
     def _remember(self, limits: tuple[Limit, ...], keys: tuple[str, ...]) -> None:
         if len(self._asked) > ASKED_LIMIT:
             self._asked.clear()
+            self._left.clear()
         self._asked.update(zip(keys, limits, strict=True))

@@ -146,7 +146,7 @@ class Redis:
 
     async def start(self) -> None:
         """Connect; if that fails or takes too long, go on without."""
-        self._shares.begin({})
+        self._shares.begin({}, self._clock())
         self._tending = asyncio.create_task(self._tend())
         loop = asyncio.get_running_loop()
         deadline = loop.time() + START_SECONDS
@@ -279,6 +279,8 @@ class Redis:
             self._taken[key] = self._taken.get(key, 0) + cost
         if decided.marks:
             self._shares.note(decided)
+        elif decided.held is None:
+            self._shares.note_left(decided)
         if decided.token and asked.scope is not None:
             self._shares.go_first(asked.scope.key, now.steady + asked.scope.lease)
         asked.decision = decided
@@ -362,7 +364,7 @@ class Redis:
         if self._up:
             self._up = False
             self._why = why
-            self._shares.begin(self._taken)
+            self._shares.begin(self._taken, self._clock())
             self._say_away()
             self._wake.set()
 
@@ -476,9 +478,7 @@ class Redis:
         """The slots of all running requests, by key."""
         slots = dict(self._taken)
         if not self._up:
-            for limit, key, charges in self._shares.counted(self._clock()):
-                if limit.in_flight:
-                    slots[key] = sum(units for _, units in charges)
+            slots |= self._shares.slots()
         return {key: units for key, units in slots.items() if units}
 
     def _adopt(self, counted: Sequence[Counted], ahead: int, wall: int) -> None:

@@ -581,6 +581,26 @@ async def test_a_share_is_of_all_gateways_seen(gateway: Start, server: RedisServ
     assert few == [1, 1, 1]
 
 
+async def test_together_they_stay_within_n(gateway: Start, server: RedisServer) -> None:
+    """Contract 11: who took less than its share does not take the rest, when Redis goes, on top of what others took."""
+    one, other = await gateway(), await gateway()
+    await asyncio.gather(one._beat(), other._beat())
+    limits = (HOUR, TODAY)
+    assert [(await ask(one, *limits)).admitted for _ in range(6)] == [True] * 6
+    # The other knows what is left only from what it was told last.
+    assert [(await ask(other, *limits)).admitted for _ in range(3)] == [True, True, False]
+    server.kill()
+    await asyncio.gather(is_away(one), is_away(other))
+
+    assert not any([(await ask(store, *limits)).admitted for store in (one, other) for _ in range(5)])
+    assert (await ask(other, LARGE)).admitted
+
+    server.start()
+    await asyncio.gather(is_back(one), is_back(other))
+    await asyncio.gather(settled(one), settled(other))
+    assert await left(one, *limits, LARGE) == [0, 0, 99_999]
+
+
 async def test_it_is_away_from_the_start(gateway: Start, server: RedisServer, caplog: pytest.LogCaptureFixture) -> None:
     """A gateway starts without Redis, says so once, and has it as soon as it is there."""
     caplog.set_level(logging.INFO, "errgate")
