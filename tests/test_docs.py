@@ -239,6 +239,19 @@ def test_commands_run(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "command", ["errgate schema nonsense", "make nonsense", "cat nowhere", "curl -sf localhost:8080"]
+)
+def test_failing_commands_are_seen(command: str, tmp_path: Path) -> None:
+    """The test above would notice a command that does not run; one that needs a cluster it does not try."""
+    page = f"```sh\nkubectl nonsense\n```\n\n```sh\n{command}\n```\n"
+
+    done = shell.run(page, tmp_path, tool("curl", "curl"), (free_port(), free_port()))
+
+    assert done.returncode != 0
+    assert "kubectl" not in done.stderr
+
+
+@pytest.mark.parametrize(
     ("name", "block"),
     [
         pytest.param(name, block, id=f"{name}-{block.line}")
