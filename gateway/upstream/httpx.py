@@ -215,11 +215,15 @@ class ExactConnection(httpcore2.AsyncHTTP11Connection):
     """An HTTP/1.1 connection with a bounded head, used again only after a reply that left nothing behind."""
 
     MAX_INCOMPLETE_EVENT_SIZE = HEAD_LIMIT_BYTES
+    # Whether something came on it before its request went out.
+    _spoke_first = False
     # The upload that goes on while the reply is already coming.
     _upload: "asyncio.Future[None] | None" = None
 
     async def _send_request_headers(self, request: httpcore2.Request) -> None:
         call = cast("Call", request.extensions["call"])
+        # What was said before the request is no answer to it: the answer may still come, and would be the next one's.
+        self._spoke_first = self._network_stream.get_extra_info("is_readable")
         call.sent_at = time.perf_counter()
         await super()._send_request_headers(request)
 
@@ -312,7 +316,8 @@ class ExactConnection(httpcore2.AsyncHTTP11Connection):
         await stopped(self._upload)
         self._upload = None
         # Bytes behind a whole reply would be read as the answer to the next caller's request (W-171).
-        if self._h11_state.trailing_data[0] or self._network_stream.get_extra_info("is_readable"):
+        surplus = self._spoke_first or self._h11_state.trailing_data[0]
+        if surplus or self._network_stream.get_extra_info("is_readable"):
             await self.aclose()
         else:
             await super()._response_closed()

@@ -126,14 +126,17 @@ class Connection(asyncio.Protocol):
 
     # --- What an exchange says ---------------------------------------------------------------------------------------
 
-    def carry(self, exchange: Carried) -> None:
-        """Begin an exchange; what came too early is the first it hears."""
+    def carry(self, exchange: Carried) -> bool:
+        """Begin an exchange; what came too early is the first it hears. Whether anything did."""
         self._carried = exchange
         early, self._early = self._early, None
+        if early is None:
+            return False
         if early:
             exchange.received(bytes(early))
         if self._ended:
             exchange.lost(None)
+        return bool(early or self._ended or self._poll(0))
 
     def write(self, data: bytes) -> None:
         """Write as soon as there is room."""
@@ -154,7 +157,7 @@ class Connection(asyncio.Protocol):
     def expect(self, at: float | None) -> None:
         """Tell the exchange when the event loop's clock says so, unless another time is set before; None: never."""
         self._deadline = at
-        if at is not None and (self._timer is None or at < self._timer_at):
+        if at is not None and not self.closed and (self._timer is None or at < self._timer_at):
             if self._timer is not None:
                 self._timer.cancel()
             self._timer_at = at

@@ -186,7 +186,10 @@ class Http1Exchange:
         """Begin to send; what fits into one write is one."""
         call = self._call
         body = call.body
-        connection.carry(self)
+        # What was said before the request is no answer to it: the answer may still come, and would be the next one's.
+        self._surplus = connection.carry(self)
+        if self._error is not None:
+            return  # the vendor has left, and nothing was sent
         call.sent_at = time.perf_counter()
         if body is None or isinstance(body, bytes):
             if body is not None:
@@ -301,7 +304,7 @@ class Http1Exchange:
             self._ahead += len(piece)
             if self._ahead >= AHEAD_LIMIT_BYTES and not content.ended and self._connection is not None:
                 self._connection.pause()
-        self._surplus = content.surplus
+        self._surplus = self._surplus or content.surplus
         if content.broken:
             self._fail(Cut(Reason.HTTP_RESPONSE_INCOMPLETE))
 

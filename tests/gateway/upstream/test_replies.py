@@ -5,14 +5,18 @@ One file, since it is two tables.
 """
 
 import asyncio
+import contextlib
+import socket
+import threading
 import time
 from collections.abc import Awaitable, Callable
+from itertools import count
 
 import pytest
 
 from gateway.upstream import HEAD_LIMIT_BYTES, HEAD_LIMIT_FIELDS, INTERIM_LIMIT, Cut, NoReply, Reason
 from tests.gateway.upstream.conftest import Making, Serving
-from tests.gateway.upstream.scripted import OK, SOON, Body, Connection, ask, call, replies, stall, until
+from tests.gateway.upstream.scripted import OK, PATIENCE, SOON, Body, Connection, ask, call, replies, stall, until
 
 LINE = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = LINE + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -228,6 +232,47 @@ async def test_reply_before_the_request(connect: Making, serve: Serving) -> None
     answer = await ask(connect(vendor.url))
 
     assert (answer.status, answer.body) == (503, b"full")
+
+
+def ahead(listener: socket.socket, said: threading.Event) -> None:
+    """Be a vendor that is one numbered reply ahead, on one connection after the other."""
+    while True:
+        try:
+            connection, _ = listener.accept()
+        except OSError:
+            return
+        with connection, contextlib.suppress(OSError):
+            connection.settimeout(PATIENCE)
+            for number in count():
+                connection.sendall(LINE + b"Content-Length: 1\r\n\r\n%d" % number)
+                if number == 0:
+                    said.set()
+                if not connection.recv(65536):
+                    break
+
+
+async def test_replies_before_their_requests(connect: Making) -> None:
+    """A vendor that is one reply ahead of us never answers a request with what was meant for the one before."""
+    said, seen = threading.Event(), []
+
+    def ready() -> None:
+        said.wait(PATIENCE)
+        said.clear()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        vendor = threading.Thread(target=ahead, args=(listener, said), daemon=True)
+        vendor.start()
+        upstream = connect(f"http://127.0.0.1:{listener.getsockname()[1]}", max_connections=1)
+
+        for _ in range(3):
+            made = call()
+            made.ready = ready
+            seen.append((await ask(upstream, made)).body)
+
+        listener.shutdown(socket.SHUT_RDWR)
+    await asyncio.to_thread(vendor.join, PATIENCE)
+
+    assert seen == [b"0"] * 3
 
 
 @pytest.mark.parametrize("answer", [LINE + b"X: a\r\n b\r\n" + OK[17:], OK.replace(b"\r\n", b"\n")])

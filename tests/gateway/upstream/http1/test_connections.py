@@ -158,6 +158,25 @@ async def test_old_connection(connect: Making, serve: Serving, monkeypatch: pyte
     assert upstream.connections() == (0, 0, 4)
 
 
+async def test_vendor_that_leaves_before_it_is_asked(connect: Making, serve: Serving) -> None:
+    """A connection that ends before its first request carried none: nothing was sent."""
+
+    async def script(connection: Connection) -> None:
+        connection.writer.close()
+
+    vendor = await serve(script)
+    upstream, made = cast("Http1Upstream", connect(vendor.url)), call(b"POST")
+    fresh = await upstream._pool.connection(made, asyncio.get_running_loop().time() + 5)
+    assert await until(lambda: fresh.closed)
+    upstream._pool.idle = lambda: fresh  # type: ignore[method-assign]  # as if it had just been dialled
+
+    with pytest.raises(NoReply) as nothing:
+        await ask(upstream, made)
+
+    assert nothing.value.reason is Reason.CONNECTION_TERMINATED
+    assert made.sent_at is None
+
+
 async def test_total_bounds_the_wait(connect: Making, serve: Serving) -> None:
     """A request whose whole time is over while it waits for a connection was not refused by the pool's bound."""
     vendor = await serve(replies(OK))
