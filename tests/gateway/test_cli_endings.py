@@ -358,6 +358,32 @@ def test_ctrl_c(place: Place, case: Case) -> None:
     assert re.search(case.err, err)
 
 
+# What runs until Ctrl-C, or asks a gateway: of these it is seen that the options are some.
+NOT_RUN = ("serve", "demo", "sandbox", "healthcheck")
+
+
+@pytest.mark.parametrize(
+    ("name", "example"), [(name, example) for name, entry in COMMANDS.items() for example in entry.examples]
+)
+def test_examples_of_the_help_run(place: Place, name: str, example: str) -> None:
+    """Whoever copies a line from the help has a line that works."""
+    (place.folder / "key.txt").write_text(KEY)
+    asked = f"{example} --help" if name in NOT_RUN else example
+    shell = f'errgate() {{ {shlex.quote(sys.executable)} -m gateway "$@"; }}; {asked}'
+
+    done = subprocess.run(
+        ["bash", "-c", shell],
+        cwd=place.folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        input=KEY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stderr.count("Traceback")) == (0, 0), done.stderr
+
+
 def settle(pid: int) -> None:
     """Wait until a process has nothing left to do but wait."""
     end = time.monotonic() + 30
