@@ -95,6 +95,7 @@ class Shared:
         self._late: deque[Callable[[], None]] = deque(maxlen=LATE_LIMIT)
         self._retry: asyncio.TimerHandle | None = None
         self._up = True
+        self._closed = False
         self._errors = 0
 
     @property
@@ -120,6 +121,7 @@ class Shared:
         """Let go of the segment."""
         if self._retry is not None:
             self._retry.cancel()
+        self._closed = True
         self._segment.close()
 
     async def take(
@@ -250,7 +252,9 @@ class Shared:
         self._ledger.forget_places()
 
     def _note(self, change: Callable[[], None]) -> None:
-        """Change something, at once or as soon as the lock can be had."""
+        """Change something, at once or as soon as the lock can be had; at the end the supervisor sees to the slots."""
+        if self._closed:
+            return
         self._late.append(change)
         if self._enter():
             self._segment.leave()

@@ -24,7 +24,6 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Literal, cast
-from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
 
 from gateway import log
@@ -40,6 +39,8 @@ from normalizers import HouseCode
 from .link import Argument, Link, Lost, Reply
 from .wording import ADMITTED, CODES, SKEW, STRANGER, Wording, decision, marks, standings
 
+# One slot of a cluster for all keys. Installations that share a server have a database each.
+PREFIX = "{errgate}:"
 # The keys that every command names, before those of its counters.
 OWN_KEYS = ("gateways", "holds", "era")
 
@@ -93,15 +94,10 @@ class Redis:
     def __init__(
         self, url: str, ca: str | None = None, when_away: Literal["share", "refuse"] = "share", *, name: str = "errgate"
     ) -> None:
-        """
-        `ca` is a file with the authorities of the server's certificate, None: the system's; `name` begins our name.
-
-        `?prefix=` at the end of the URL stands for `errgate` in the keys, where several installations share a database.
-        """
+        """`ca` is a file with the authorities of the server's certificate, None: the system's; `name` begins our name."""
         self._url = url
         self._ca = ca
         self._when_away = when_away
-        self._prefix = "{" + parse_qs(urlsplit(url).query).get("prefix", ["errgate"])[0] + "}:"
         self._clock = _now
         self._wording = Wording()
         self._up = False
@@ -165,6 +161,8 @@ class Redis:
                 await self._answer(self._run("leave"))
             self._up = False
             await self._link.close()
+        if self._joining is not None:
+            await asyncio.wait({self._joining})
 
     async def take(
         self, limits: tuple[Limit, ...], keys: tuple[str, ...], now: Moment, scope: Scope | None = None
@@ -329,7 +327,7 @@ class Redis:
         self, what: str, *arguments: Argument, keys: Iterable[str] = (), then: Callable[[Reply], None] | None = None
     ) -> asyncio.Future[Reply]:
         """Have the script do something; a failure of it, whoever waits for it, is one of the store."""
-        names = [self._prefix + key for key in (*OWN_KEYS, *keys)]
+        names = [PREFIX + key for key in (*OWN_KEYS, *keys)]
         # There is a connection before anything is asked.
         future = cast("Link", self._link).run(names, what, self._name, *arguments, then=then)
         future.add_done_callback(self._see)

@@ -182,8 +182,8 @@ def connection_to(url: str, ca: str | None, moved: tuple[str, int] | None = None
     A connection that is not made yet.
 
     Args:
-        url: `redis://` or, with TLS, `rediss://`: `user:password@host:port/database`. What follows a `?` is not for
-            the client: there it could turn off the verification of certificates.
+        url: `redis://` or, with TLS, `rediss://`: `user:password@host:port/database`. What follows a `?` is not
+            heeded: there the client could be told not to verify certificates.
         ca: the file of the authorities that the server's certificate must be signed by; None: the system's.
         moved: host and port, instead of the URL's.
     """

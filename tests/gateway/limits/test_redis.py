@@ -183,7 +183,7 @@ async def test_the_others_holds_are_told(gateway: Start) -> None:
 
 async def test_every_key_expires(gateway: Start, server: RedisServer) -> None:
     """F-84: whatever is written goes by itself, lies in one slot of a cluster, and says no credential."""
-    store = await gateway(server.url + "/0?prefix=eu&ssl_cert_reqs=none")
+    store = await gateway(server.url)
     store.learn(SCOPE, RATE, SECOND // 100, now())
     await asyncio.sleep(0.02)
     decision = await ask(store, *ALL, scope=SCOPE)
@@ -194,9 +194,9 @@ async def test_every_key_expires(gateway: Start, server: RedisServer) -> None:
     found: dict[bytes, int] = {key: client.pttl(key) for key in server.order("KEYS", "*")}
 
     assert len(found) == 3 + len(ALL)
-    assert all(key.startswith(b"{eu}:") for key in found)
+    assert all(key.startswith(b"{errgate}:") for key in found)
     assert all(0 < ttl <= 2 * 86_400_000 + 3_600_000 for ttl in found.values()), found
-    assert found[b"{eu}:vendor/pixii/hour"] <= 3_601_000
+    assert found[b"{errgate}:vendor/pixii/hour"] <= 3_601_000
 
 
 async def test_numbers_stay_exact(gateway: Start, server: RedisServer) -> None:

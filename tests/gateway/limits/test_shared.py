@@ -413,6 +413,19 @@ async def test_what_could_not_be_noted_is_noted_later(
     assert await left(store, CALLS) == [4]
 
 
+async def test_after_the_end_nothing_is_touched(shelf: shared.Shelf) -> None:
+    """What a request that was cut off gives back after the end touches no descriptor that may be another's by then."""
+    store = shared.Shared(shelf.fd, 0)
+    await store.start()
+    running = await ask(store, CALLS)
+    await store.aclose()
+
+    store.release(running)
+
+    assert not store._late
+    shelf.forget(0)
+
+
 async def test_a_slow_worker_is_waited_for(worker: Start, shelf: shared.Shelf) -> None:
     """One that holds the lock and runs, on a machine too busy for it, is no reason to count apart."""
     store = await worker(0)
