@@ -94,7 +94,7 @@ class Redis:
     def __init__(
         self, url: str, ca: str | None = None, when_away: Literal["share", "refuse"] = "share", *, name: str = "errgate"
     ) -> None:
-        """`ca` is a file with the authorities of the server's certificate, None: the system's; `name` begins our name."""
+        """`ca`: the file of the authorities that sign the server's certificate, None: the system's; `name`: whose."""
         self._url = url
         self._ca = ca
         self._when_away = when_away
