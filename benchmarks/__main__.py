@@ -15,7 +15,7 @@ from .measures import MEASURES
 from .report import text
 from .results import new, read, save
 
-FULL = Effort(seconds=1.5, rounds=4)
+FULL = Effort(seconds=1.0, rounds=3)
 QUICK = Effort(seconds=0.5, rounds=2)
 
 

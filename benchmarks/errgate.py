@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from .processes import Process, free_port
+from .processes import Process, free_ports
 from .stub import Stub
 
 # Made up; every peer is sent it, too.
@@ -53,10 +53,10 @@ def start(
     folder: Path, vendors: Mapping[str, object], *, cores: str, workers: int = 1, name: str = "errgate"
 ) -> Process:
     """Start the gateway over these vendors; it answers when this returns. Raises `NotStarted`."""
-    port = free_port()
+    port, admin = free_ports(2)
     server: dict[str, Any] = {
         "port": port,
-        "admin": {"port": free_port()},
+        "admin": {"port": admin},
         "workers": workers,
         "max_in_flight": 8000,
         "shutdown": {"lameduck": "0s", "grace": "1s"},

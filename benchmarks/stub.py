@@ -10,7 +10,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from .processes import Process, free_port
+from .processes import Process, free_port, free_ports
 
 # What the measurements of 2026-11-21 were made with: 278 bytes.
 OK = json.dumps({"id": "job_1", "status": "completed", "output": {"text": "x" * 210}}, separators=(",", ":"))
@@ -82,7 +82,8 @@ def start(folder: Path, *, cores: str, workers: int = 1) -> tuple[Process, Stub]
         for size in BODY_SIZES:
             with (folder / "bytes" / str(size)).open("wb") as file:
                 file.write(b"x" * size)
-    stub = Stub(free_port(), free_port(), folder / "authority.pem")
+    plain, tls = free_ports(2)
+    stub = Stub(plain, tls, folder / "authority.pem")
     text = CONFIGURATION.format(folder=folder, workers=workers, plain=stub.plain, tls=stub.tls, ok=OK, bad=BAD)
     configuration = folder / f"stub-{stub.plain}.conf"
     configuration.write_text(text)

@@ -59,7 +59,8 @@ class Gate:
     """
     What holds for the requests of one caller with one route and method.
 
-    `keys` are the counters of the limits, None where each client has its own. `scope` is what a 429 holds, None where
+    `keys` are the counters of the limits, None where each client has its own. `lends`: some of them give slots, which
+    come back. `scope` is what a 429 holds, None where
     nothing is, and without the credential where each is held by itself.
     """
 
@@ -67,6 +68,7 @@ class Gate:
     keys: tuple[str, ...] | None
     policy: bytes
     names: tuple[str, ...]
+    lends: bool
     scope: Scope | None
 
 
@@ -133,6 +135,7 @@ class Gates:
             keys=None if keyed else tuple(limit.id for limit in limits),
             policy=policies(limits).encode("ascii"),
             names=names_of(limits),
+            lends=any(limit.in_flight for limit in limits),
             scope=scope,
         )
 
@@ -242,8 +245,10 @@ class Admission:
         queue = self._gates.queue
         if not sent:
             queue.give_back(decision)
-        queue.release(decision)
-        queue.gone(decision)
+        # A store that is away makes decisions of its own kind, and knows what to do with them.
+        if self._gate.lends or decision.token or type(decision) is not Decision:
+            queue.release(decision)
+            queue.gone(decision)
 
     def fields(self) -> list[Header]:
         """`RateLimit-Policy` and `RateLimit` for the answer; none where no limit applied (W-086)."""
@@ -284,6 +289,7 @@ class Admission:
         return refuse(
             limit.code,
             f'{whose} may send {limit.rule.count:,} {what} {WINDOWS[limit.seconds]} (limit "{limit.name}").',
+            vendor=self._gates.name,
             retry_after=after,
             limit=Named(limit.name, limit.scope),
             headers=self.fields(),
@@ -294,6 +300,7 @@ class Admission:
         return refuse(
             held.code,
             f"{self._gates.title} asked for a pause; until it is over the gateway sends nothing of this kind there.",
+            vendor=self._gates.name,
             retry_after=after,
             proxy_error="http_request_denied",
         )

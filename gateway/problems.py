@@ -30,7 +30,7 @@ class Refused(Exception):
 
     def of(self, vendor: str | None) -> "Refused":
         """The same refusal, once a vendor was chosen."""
-        if vendor is not None:
+        if vendor is not None and self.problem.vendor != vendor:
             self.problem = replace(self.problem, vendor=vendor)
         return self
 

@@ -223,7 +223,8 @@ class _Passage:
         try:
             # 6. Pass the breaker, the hold and the limits, or refuse. The breaker comes first, and once more after a
             # wait, so that only who may go probes.
-            lane.sender.check()
+            if lane.sender.breaker is not None:
+                lane.sender.check()
             if admission.asks:
                 await self._enter(admission)
             probe = lane.sender.admit()

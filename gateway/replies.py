@@ -26,7 +26,8 @@ from .upstream import Exchange
 ERROR_LIMIT_BYTES = 256 * 1024
 ERROR_SECONDS = 5.0
 
-CHALLENGE = b"www-authenticate"
+# A challenge stays only where the credential is the caller's own, and "Bearer realm" looks like a key; a date is one.
+UNSCRUBBED = frozenset({b"date", b"www-authenticate"})
 
 
 class Judge:
@@ -212,8 +213,7 @@ class Judge:
             request_id=None if problem.vendor_error is None else problem.vendor_error.request_id,
             request_id_headers=lane.vendor.places.request_id_headers,
         )
-        # A challenge stays only where the credential is the caller's own, and "Bearer realm" looks like a key.
-        scrubbed = [(name, value if name == CHALLENGE else lane.scrub.bytes(value)) for name, value in kept]
+        scrubbed = [(name, value if name in UNSCRUBBED else lane.scrub.bytes(value)) for name, value in kept]
         said = proxy_status(self._runtime.settings.server.name, received_status=exchange.status)
         await self._answer.problem(problem, [*scrubbed, *self._admission.fields(), said])
 

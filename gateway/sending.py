@@ -169,6 +169,9 @@ class Tries:
                     if not await self._again_without_reply(call, nothing, deadline):
                         raise
                 else:
+                    # With nobody to tell, and nothing to weigh, the reply is the answer.
+                    if sender.breaker is None and exchange.status not in sender.retries.statuses and not access.retries:
+                        return exchange
                     if not await self._again_after(call, exchange, deadline):
                         return exchange
                 access.retries += 1

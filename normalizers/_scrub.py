@@ -173,6 +173,10 @@ def _is_harmless(value: object, scrub: Callable[[str], str]) -> bool:
 
 def detailed(value: object, scrub: Callable[[str], str]) -> object:
     """A safe copy of a vendor's error object; None where that is empty, too large or too deep."""
+    return value if _is_harmless(value, scrub) else _copied(value, scrub)
+
+
+def _copied(value: object, scrub: Callable[[str], str]) -> object:
     left, texts = DETAILS_LIMIT, list[str]()
 
     def copied(value: object, change: Callable[[str], str], depth: int = 1) -> object:
@@ -193,8 +197,6 @@ def detailed(value: object, scrub: Callable[[str], str]) -> object:
             case _:
                 return value
 
-    if _is_harmless(value, scrub):
-        return value
     try:
         copy = copied(value, _visible)
         # One look for secrets at all texts together; each by itself only where there are any.

@@ -57,8 +57,11 @@ def service_limits(
     """
     members = []
     for name, (left, reset) in zip(names or names_of(limits), standings, strict=True):
-        member = f"{name};r={_integer(left)}"
-        members.append(member if reset is None else f"{member};t={_integer(-(-(reset - passed) // SECOND))}")
+        member = f"{name};r={left if 0 <= left <= INTEGER_LIMIT else _integer(left)}"
+        if reset is not None:
+            seconds = -(-(reset - passed) // SECOND)
+            member = f"{member};t={seconds if 0 <= seconds <= INTEGER_LIMIT else _integer(seconds)}"
+        members.append(member)
     return ", ".join(members)
 
 
