@@ -114,6 +114,30 @@ async def test_late_surplus(
     assert len(vendor.connections) == 2
 
 
+async def test_surplus_while_the_reply_is_used(connect: Making, serve: Serving) -> None:
+    """What comes behind a reply that is whole and still being used ends its connection, too."""
+    more = asyncio.Event()
+
+    async def script(connection: Connection) -> None:
+        await connection.request()
+        await connection.send(OK)
+        await more.wait()
+        await connection.send(EVIL)
+        await connection.gone()
+
+    vendor = await serve(script)
+    upstream = connect(vendor.url)
+
+    async with upstream.exchange(call()) as exchange:
+        assert exchange.status == 200
+        more.set()
+        await asyncio.sleep(0.05)
+        assert [chunk async for chunk in exchange.chunks()] == [b"ok"]
+
+    assert upstream.connections() == (0, 0, 4)
+    assert await until(lambda: vendor.open == 0)
+
+
 async def test_half_a_record(
     connect: Making, serve: Serving, server_tls: Callable[..., ssl.SSLContext], trusting: ssl.SSLContext
 ) -> None:
