@@ -8,7 +8,7 @@ they are made (contract 5); nothing of a request but its method, route and calle
 import time
 from collections import OrderedDict, deque
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from uuid import uuid4
 
 from normalizers import HouseCode, Problem
@@ -79,7 +79,7 @@ class UnknownCode:
     """A vendor code that is in no row of its vendor's table. Mutable state: how often it came, and what it was last."""
 
     vendor: str
-    code: str
+    code: str = field(repr=False)
     kind: str
     house: HouseCode
     status: int

@@ -2,11 +2,12 @@
 The problem: one failure as a caller reads it (RFC 9457), and the JSON Schema of that envelope.
 
 The text in a problem is safe already; whoever builds one from a vendor's words has cleaned, cut and scrubbed them.
+Those words are for its caller and for the operator who asks, so none shows in the repr that a log or a debugger takes.
 The schema is the longer half of this file; it stays beside the members that it describes.
 """
 
 import json
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import cast
 
 from ._codes import Fault, HouseCode, Source
@@ -17,18 +18,18 @@ class VendorError:
     """What the vendor said, in its own words. `status` is the one on its status line, also for an error in a 200."""
 
     status: int
-    code: str | None = None
-    message: str | None = None
-    request_id: str | None = None
-    details: object | None = None
+    code: str | None = field(default=None, repr=False)
+    message: str | None = field(default=None, repr=False)
+    request_id: str | None = field(default=None, repr=False)
+    details: object | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
     """One thing that is wrong in the request, and where: `pointer` is a URI fragment such as "#/profile/age"."""
 
-    detail: str
-    pointer: str | None = None
+    detail: str = field(repr=False)
+    pointer: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ class Problem:
 
     code: HouseCode
     source: Source
-    detail: str
+    detail: str = field(repr=False)
     vendor: str | None = None
     vendor_error: VendorError | None = None
     errors: tuple[FieldError, ...] = ()

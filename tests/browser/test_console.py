@@ -386,7 +386,7 @@ def test_drift(gateway: ThreadGateway, vendor: RogueVendor, tab: Open) -> None:
     row = settings.loads(text, environ={}).vendors["acme"].vendor.row("BRAND_NEW")
     assert row is not None
     assert row.house.code == "invalid_request"
-    expect(acme.get_by_text("1 of 1 rows never seen")).to_be_visible()
+    expect(acme.get_by_text("1 of 1 row never seen")).to_be_visible()
     pixii = page.locator("section.drifted").filter(has=page.get_by_role("heading", name="pixii", exact=True))
     pixii.locator("summary").click()
     expect(pixii.get_by_role("row").filter(has_text="NO_ACTIVE_BRAND")).to_be_visible()

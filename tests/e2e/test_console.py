@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.harness.gateway import PATIENCE, ProcessGateway, settings_text
+from tests.e2e.harness.client import PATIENCE
+from tests.e2e.harness.gateway import ProcessGateway, settings_text
 from tests.e2e.harness.vendor import RogueVendor, json_reply
 
 pytestmark = pytest.mark.alone

@@ -238,12 +238,21 @@ MAY = {
     ("unknown-code", "libraries"),
     ("job-message", "answers"),
     ("job-id", "answers"),
+    # The console opens the envelopes that callers got, and names the codes that no table has (contract 16).
+    ("message", "console"),
+    ("error-body", "console"),
+    ("unknown-code", "console"),
+    ("job-message", "console"),
+    ("job-id", "console"),
 }
 
 
 # --- The surfaces -----------------------------------------------------------------------------------------------------
 
-SURFACES = ("log", "libraries", "answers", "metrics", "config", "status", "objects", "busy", "check", "faults", "serve")
+SURFACES = (
+    *("log", "libraries", "answers", "metrics", "config", "status", "console", "objects", "busy", "check", "faults"),
+    "serve",
+)
 
 
 class Everything(logging.Handler):
@@ -367,6 +376,7 @@ def surfaces(
             "objects": objects(gateway),
             "busy": busy(gateway, vendor),
             **{page: administered(gateway, f"/-/{page}") for page in ("config", "status")},
+            "console": "".join(administered(gateway, page) for page in ("/-/console", "/", "/drift", "/explain")),
         }
         assert vendor.faults == []
     egress.close()
@@ -586,6 +596,7 @@ def test_surfaces_say_something(surfaces: Mapping[str, str]) -> None:
         "metrics": "errgate_requests_total",
         "config": '"base_url"',
         "status": '"vendors"',
+        "console": '"envelope"',
         "objects": "Settings(",
         "busy": "Access(",
         "check": "guarded by a token",

@@ -59,6 +59,18 @@ def test_a_failure_as_a_row() -> None:
     assert row["envelope"] == PROBLEM.members(base_uri="/-/problems/", instance="urn:uuid:1", request_id="r")
 
 
+def test_a_failed_job_has_no_instance_here() -> None:
+    """The envelopes spliced into a job have instances of their own on each poll; the memory claims none."""
+    recent = Recent()
+
+    fail(recent)
+
+    envelope = next(recent.since(0)).row("/-/problems/")["envelope"]
+    assert isinstance(envelope, dict)
+    assert "instance" not in envelope
+    assert envelope["code"] == "not_found"
+
+
 def test_an_answer_that_was_cut_off() -> None:
     """What broke off in the middle of its answer is remembered, too; it has no envelope."""
     recent = Recent()

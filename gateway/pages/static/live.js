@@ -224,6 +224,7 @@
     }
     const more = entries.length - CODES;
     const words = entries.length ? "" : "No error in this time.";
+    $(".errors", card).toggleAttribute("data-empty", entries.length === 0);
     write($('[data-field="more-codes"]', card), more > 0 ? `and ${more} more ${more === 1 ? "code" : "codes"}` : words);
   };
 
