@@ -94,7 +94,7 @@ class VendorTls(Model):
     ca: File | None = None
     """PEM file of the authorities that are trusted; null: the system's."""
     certificate: File | None = None
-    """PEM file of the client certificate chain."""
+    """PEM file of the client certificate chain; needs `engine: httpx`."""
     key: File | None = None
     """PEM file of the client certificate's private key."""
     server_name: Host | None = None
@@ -143,11 +143,11 @@ class VendorSettings(Model):
     tls: VendorTls = VendorTls()
     """HTTPS towards the vendor."""
     proxy: ProxyUrl | None = None
-    """A forward proxy that is asked with CONNECT; the environment's proxies are never used."""
+    """A forward proxy that is asked with CONNECT; needs `engine: httpx`. The environment's proxies are never used."""
     http2: Flag = False
-    """Whether HTTP/2 is offered to the vendor."""
+    """Whether HTTP/2 is offered to the vendor; needs `engine: httpx`."""
     engine: Literal["http1", "httpx"] = "http1"
-    """The engine that speaks to the vendor."""
+    """The engine that speaks to the vendor: the fast one, or the one for HTTP/2, proxies and client certificates."""
 
     _vendor: Vendor | None = PrivateAttr(default=None)
     _by_route: Mapping[str, Timeouts] = PrivateAttr(default={})
