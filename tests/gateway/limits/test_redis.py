@@ -619,6 +619,45 @@ async def test_it_is_away_from_the_start(gateway: Start, server: RedisServer, ca
     ]
 
 
+async def test_a_connection_that_is_stuck_is_given_up(
+    gateway: Start, server: RedisServer, patience: Callable[[float], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where an answer is missing for long, the next attempt is over a new connection, and the old one's slots go."""
+    monkeypatch.setattr("gateway.limits.redis.STUCK_SECONDS", 0.1)
+    store = await gateway()
+    stuck = store._link
+    patience(PATIENCE)
+    server.stop()
+    lent = await ask(store, HOUR, CALLS)
+    await until(lambda: store._link is not stuck)
+    patience(1.0)
+
+    server.go_on()
+    await is_back(store)
+    await settled(store)
+
+    assert lent.admitted
+    # The old connection's question is answered, too, for nobody: its slot goes with the name, its charge with the hour.
+    hour, calls = await left(store, HOUR, CALLS)
+    assert (hour in {6, 7}, calls) == (True, 3)
+
+
+async def test_a_gateway_says_that_it_is_there(
+    gateway: Start, server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without any request a gateway renews its name, hears how many there are, and joins a Redis that forgot it."""
+    monkeypatch.setattr("gateway.limits.redis.BEAT_SECONDS", 0.02)
+    one, _ = await gateway(), await gateway()
+    await until(lambda: one.about()["gateways"] == 2)
+    name = one._name
+
+    server.client().flushall()
+    await until(lambda: one._name != name)
+    await until(lambda: one.about()["gateways"] == 2)
+
+    assert one.up
+
+
 async def test_attempts_to_have_it_back_are_few(gateway: Start, server: RedisServer) -> None:
     """While Redis is away, it is tried after ever longer pauses, that no two gateways have the same."""
     store = await gateway()
@@ -666,9 +705,11 @@ async def test_tls(gateway: Start, tmp_path: Path) -> None:
 
 async def test_a_cluster_says_where_to_ask(gateway: Start) -> None:
     """A server of a cluster that has not our slot names the one that has."""
-    with RedisServer("--cluster-enabled", "yes") as one, RedisServer("--cluster-enabled", "yes") as other:
+    buses = free_port(), free_port()
+    one, other = (RedisServer("--cluster-enabled", "yes", "--cluster-port", str(bus)) for bus in buses)
+    with one, other:
         other.order("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
-        one.order("CLUSTER", "MEET", "127.0.0.1", other.port)
+        one.order("CLUSTER", "MEET", "127.0.0.1", other.port, buses[1])
         deadline = time.monotonic() + 3 * PATIENCE_SECONDS
         while b"cluster_state:ok" not in one.order("CLUSTER", "INFO"):
             assert time.monotonic() < deadline

@@ -254,6 +254,19 @@ async def test_a_rule_that_fails_changes_nothing(worker: Start, monkeypatch: pyt
     assert await left(store, MINUTE, TODAY) == [5, 5]
 
 
+def test_a_window_that_is_told_too_late() -> None:
+    """What another process counted in a window older than all that are kept changes nothing."""
+    rule = TODAY.rule
+    cells = [0] * rule.cells
+    for day in range(1, 5):
+        rule.charge(cells, 1, 0, day * 86_400 * SECOND)
+    before = cells.copy()
+
+    rule.adopt(cells, [(0, 1)])
+
+    assert cells == before
+
+
 # Who dies.
 
 
