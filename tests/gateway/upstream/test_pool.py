@@ -327,13 +327,13 @@ async def test_keep_alive_race(connect: Making, serve: Serving, reset: bool) -> 
 async def test_expiry(connect: Making, serve: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection that was idle for longer than its time is not used again (W-114)."""
     for engine in ("httpx", "http1"):
-        monkeypatch.setattr(f"gateway.upstream.{engine}.KEEP_ALIVE_SECONDS", 0.05)
+        monkeypatch.setattr(f"gateway.upstream.{engine}.KEEP_ALIVE_SECONDS", 0.5)
     vendor = await serve(replies(OK))
     upstream = connect(vendor.url)
     for _ in range(2):
         await ask(upstream)
     assert len(vendor.connections) == 1
-    await asyncio.sleep(0.1)
+    await asyncio.sleep(0.7)
 
     await ask(upstream)
 

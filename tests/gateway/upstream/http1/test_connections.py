@@ -99,13 +99,13 @@ async def test_timer_that_rings_too_early(connect: Making, serve: Serving) -> No
         await connection.request()
         await connection.send(OK)
         await connection.request()
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(1.2)
         await connection.send(OK)
         await connection.gone()
 
     vendor = await serve(script)
     upstream = connect(vendor.url)
-    await ask(upstream, call(first_byte=0.15))
+    await ask(upstream, call(first_byte=1.0))
 
     assert (await ask(upstream, call())).body == b"ok"
     assert len(vendor.connections) == 1
@@ -139,8 +139,8 @@ async def test_idle_connections_are_closed(connect: Making, serve: Serving, monk
         await ask(upstream)
         await asyncio.sleep(0.05)
         assert [chunk async for chunk in first.chunks()] == [b"ok"]
-    assert upstream.connections() == (0, 2, 2)
 
+    assert len(vendor.connections) == 2
     assert await until(lambda: upstream.connections() == (0, 0, 4))
     assert await until(lambda: vendor.open == 0)
 
