@@ -8,6 +8,8 @@ How one that dies in the middle of a decision leaves no half of it, `segment` te
 The lock is held for some microseconds. A worker that does not get it within 50 ms, because the one that holds it is
 stopped, admits its share (`shares`) until it does: rather too few than more than N. What comes back meanwhile, and what
 was learned, is noted then. On a machine so busy that the holder does not get its turn, a decision waits longer.
+
+One file: what is done with the lock, and what without it, are the two halves of each method.
 """
 
 import asyncio
