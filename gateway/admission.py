@@ -5,6 +5,8 @@ What stands between a request and its vendor beside the breaker: the hold and th
 
 A gate is made once, so that a request pays for a look-up and for what its limits cost. Where no limit covers it and
 nothing is held it pays for nothing else.
+
+One file: a gate and what it admits decide together, and give back what they took together.
 """
 
 import time
