@@ -1,5 +1,5 @@
 """
-Tries the installed wheel as a user would: the help, the codes, and the demo up to its first envelope and Ctrl-C.
+Tries the installed wheel as a user would: the help, the codes, and the demo: an envelope, a page, and Ctrl-C.
 
     python try_wheel.py path/to/errgate
 """
@@ -50,8 +50,21 @@ def first_envelope(port: int) -> dict[str, object]:
     return envelope
 
 
+def problem_page(port: int, admin_port: int) -> None:
+    """Opens a problem page and the console: their templates and scripts are in the wheel, too."""
+    pages = {
+        f"http://127.0.0.1:{port}/-/problems/insufficient_credits": "What to do",
+        f"http://127.0.0.1:{admin_port}/": 'data-vendor="pixii"',
+        f"http://127.0.0.1:{admin_port}/-/pages/live.js": "use strict",
+    }
+    for url, words in pages.items():
+        with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310  # loopback
+            if words not in answer.read().decode():
+                sys.exit(f"{url} does not say {words}")
+
+
 def try_demo(errgate: str) -> None:
-    """Starts the demo, waits until it is ready, asks once, and ends it by Ctrl-C: exit 0 is the promise."""
+    """Starts the demo, waits until it is ready, asks, and ends it by Ctrl-C: exit 0 is the promise."""
     port, admin_port = free_port(), free_port()
     start = time.monotonic()
     demo = subprocess.Popen([errgate, "demo", "--port", str(port), "--admin-port", str(admin_port)])
@@ -66,6 +79,7 @@ def try_demo(errgate: str) -> None:
             time.sleep(0.1)
         ready = time.monotonic() - start
         envelope = first_envelope(port)
+        problem_page(port, admin_port)
         demo.send_signal(signal.SIGINT)
         code = demo.wait(ENDED_WITHIN)
     finally:

@@ -4,6 +4,7 @@ The console in a real browser, while requests go through the gateway.
 One file: every test looks at the same console, over the same gateway.
 """
 
+import asyncio
 import json
 import re
 import threading
@@ -392,6 +393,30 @@ def test_drift(gateway: ThreadGateway, vendor: RogueVendor, tab: Open) -> None:
     expect(pixii.get_by_role("row").filter(has_text="NO_ACTIVE_BRAND")).to_be_visible()
     expect(pixii.get_by_role("row").filter(has_text="JOB_NOT_FOUND")).to_have_count(0)
     opened.check_axe()
+    opened.check()
+
+
+def test_new_settings(gateway: ThreadGateway, tab: Open) -> None:
+    """A vendor that a reload brings gets its place on a page that is open, without anybody's doing."""
+    opened = tab()
+    page = opened.open("/")
+    expect(page.locator("#said")).to_have_text("Live")
+    document = {"pixii": {"base_url": "http://127.0.0.1:9"}, "newcomer": {"base_url": "http://127.0.0.1:9"}}
+    server = {"host": gateway.settings.server.host, "port": gateway.settings.server.port}
+    admin = {"admin": {"port": gateway.settings.server.admin.port}}
+    following = settings.loads(json.dumps({"vendors": document, "server": server | admin}), environ={})
+
+    async def reload() -> list[str]:
+        faults = gateway.app.prepare(following)
+        gateway.app.commit()
+        return faults
+
+    faults = asyncio.run_coroutine_threadsafe(reload(), gateway.loop).result(10)
+
+    assert faults == []
+    expect(page.locator(card(page, "newcomer"))).to_be_visible()
+    expect(page.locator(card(page, "acme"))).to_have_count(0)
+    expect(page.locator("#said")).to_have_text("Live")
     opened.check()
 
 

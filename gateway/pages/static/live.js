@@ -26,6 +26,7 @@
     paused: false,
     answeredAt: 0,
     now: null,
+    shape: null,
     named: new Set(),
   };
 
@@ -272,8 +273,6 @@
   const card = (name, now, passed) => {
     const element = [...document.querySelectorAll("[data-vendor]")].find((one) => one.dataset.vendor === name);
     if (!element) {
-      // The settings have changed, and with them the places on this page.
-      location.reload();
       return;
     }
     const vendor = inWindow(name, now);
@@ -453,6 +452,16 @@
     document.body.classList.toggle("stale", kind === "lost");
   };
 
+  // What the page has places for; a worker that does not answer at the moment changes nothing of it.
+  const shape = (now) =>
+    JSON.stringify(
+      Object.entries(now.vendors).map(([name, vendor]) => [
+        name,
+        Object.keys(vendor.whole),
+        vendor.connections.free === undefined ? null : vendor.limits.map((limit) => limit.name),
+      ]),
+    );
+
   const take = (now) => {
     if (now.epoch !== state.epoch) {
       // Another process answers: its numbers begin anew.
@@ -487,6 +496,12 @@
           state.epoch = null;
           now = await ask();
         }
+        if (state.shape !== null && state.shape !== shape(now)) {
+          // The settings have changed, and with them the places on this page.
+          location.reload();
+          return;
+        }
+        state.shape = shape(now);
         take(now);
         draw();
         list();
