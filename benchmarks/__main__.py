@@ -24,12 +24,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__.partition("\n\n")[0])
     parser.add_argument("--quick", action="store_true", help="a short look; nothing is kept")
     parser.add_argument("--add", action="store_true", help="join the figures to those that are kept")
+    parser.add_argument("--rounds", type=int, default=FULL.rounds, help="how often each pair takes turns")
     parser.add_argument("--measure", action="append", choices=MEASURES, help="only this one; may be repeated")
     parser.add_argument("--peer", action="append", choices=[peer.name for peer in PEERS], help="only this one")
     asked = parser.parse_args()
     results = new()
     try:
-        with Bench(QUICK if asked.quick else FULL, frozenset(asked.peer or ())) as bench:
+        with Bench(QUICK if asked.quick else Effort(FULL.seconds, asked.rounds), frozenset(asked.peer or ())) as bench:
             for name in asked.measure or MEASURES:
                 sys.stderr.write(f"{name} …\n")
                 results["measures"][name] = MEASURES[name](bench)

@@ -60,16 +60,19 @@ class Scrubber:
             for value in sorted(values, key=len, reverse=True)
             for spelled in _spelled(value)
         ]
-        self._pieces = {
-            piece: re.compile(re.escape(piece) + r"[\w+/=-]*", re.ASCII) for value in values for piece in _pieces(value)
-        }
+        pieces = {piece for value in values for piece in _pieces(value)}
+        self._pieces = [
+            (piece, re.compile(re.escape(piece) + r"[\w+/=-]*", re.ASCII)) for piece in sorted(pieces, key=len)
+        ]
 
     def __call__(self, text: str) -> str:
         for length, spelled in self._spelled:
             # No spelling of a secret is shorter than the secret.
             if len(text) >= length:
                 text = spelled.sub(REDACTED, text)
-        for piece, run in self._pieces.items():
+        for piece, run in self._pieces:
+            if len(piece) > len(text):
+                break
             if piece in text:
                 text = run.sub(REDACTED, text)
         return _KEY_SHAPE.sub(REDACTED, text)

@@ -22,6 +22,9 @@ KEYS_LIMIT = 16_384
 # Only credentials that pass through, and were throttled, can make more holds than there are routes.
 HOLDS_LIMIT = 4096
 
+# Kinds of requests that differ in their caller, route or method.
+FOUND_LIMIT = 4096
+
 
 class _Counter:
     """The state of one limit for one key, and the rule that wrote it."""
@@ -46,7 +49,8 @@ class Memory:
     """
     Limits and holds of this process alone; keeps the `Store` protocol.
 
-    Mutable state: `_shared` by key, `_keyed` by limit and key, `_holds` by the key of their scope.
+    Mutable state: `_shared` by key, `_keyed` by limit and key, `_holds` by the key of their scope; `_found`, which
+    says nothing that the others do not.
     """
 
     def __init__(self, *, keys_limit: int = KEYS_LIMIT, holds_limit: int = HOLDS_LIMIT) -> None:
@@ -56,6 +60,9 @@ class Memory:
         # The counters of each limit `by: caller` in the order of their last charge: the first is the first to expire.
         self._keyed: dict[str, OrderedDict[str, _Counter]] = {}
         self._holds: dict[str, list[int]] = {}
+        # What `take` found for limits that all callers share, by the identity of the tuple, which is kept with it: the
+        # same one comes with every request of its kind.
+        self._found: dict[int, tuple[tuple[Limit, ...], list[list[int]]]] = {}
 
     @property
     def up(self) -> bool:
@@ -82,8 +89,25 @@ class Memory:
         self, limits: tuple[Limit, ...], keys: tuple[str, ...], now: Moment, scope: Scope | None = None
     ) -> Decision:
         """Decide, and charge all or nothing."""
+        holding = None if scope is None else self._holds.get(scope.key)
+        found = self._found.get(id(limits))
+        if found is not None:
+            return decide(limits, keys, found[1], now, scope, holding)
+        states, own = self._states(limits, keys)
+        decision = decide(limits, keys, states, now, scope, holding)
+        if own and decision.marks:
+            for number, counter, known in own:
+                if known:
+                    self._keyed[limits[number].id].move_to_end(keys[number])
+                else:
+                    self._insert(limits[number], keys[number], counter, now)
+        return decision
+
+    def _states(
+        self, limits: tuple[Limit, ...], keys: tuple[str, ...]
+    ) -> tuple[list[list[int]], list[tuple[int, _Counter, bool]]]:
+        """The cells of each limit; and the counters of this caller alone, and whether each is in its table already."""
         states = []
-        # The counters of this caller alone, and whether each is in its table already.
         own: list[tuple[int, _Counter, bool]] = []
         for number, limit in enumerate(limits):
             table = self._table(limit) if limit.keyed else self._shared
@@ -94,19 +118,17 @@ class Memory:
                 if not limit.keyed:
                     self._shared[keys[number]] = counter
             elif counter.rule is not limit.rule:
+                # Its cells may be others from now on.
+                self._found.clear()
                 counter.follow(limit.rule)
             if limit.keyed:
                 own.append((number, counter, known))
             states.append(counter.cells)
-        holding = None if scope is None else self._holds.get(scope.key)
-        decision = decide(limits, keys, states, now, scope, holding)
-        if own and decision.marks:
-            for number, counter, known in own:
-                if known:
-                    self._keyed[limits[number].id].move_to_end(keys[number])
-                else:
-                    self._insert(limits[number], keys[number], counter, now)
-        return decision
+        if not own:
+            if len(self._found) >= FOUND_LIMIT:
+                self._found.clear()
+            self._found[id(limits)] = limits, states
+        return states, own
 
     def since(self, decision: Decision, now: Moment) -> Held | None:
         """How an admitted request is held by what was learned since."""
@@ -153,7 +175,9 @@ class Memory:
         standings = []
         for limit, key in zip(limits, keys, strict=True):
             counter = self._counter(limit, key) or _Counter(limit.rule)
-            counter.follow(limit.rule)
+            if counter.rule is not limit.rule:
+                self._found.clear()
+                counter.follow(limit.rule)
             counter.rule.free_at(counter.cells, limit.cost, *now)
             standings.append(counter.rule.standing(counter.cells, *now))
         return tuple(standings)
@@ -166,6 +190,7 @@ class Memory:
     def keep(self, limits: Collection[Limit]) -> None:
         """Forget the counters of all other limits: a reload has taken them away."""
         kept = {limit.id: limit.keyed for limit in limits}
+        self._found.clear()
         self._shared = {key: counter for key, counter in self._shared.items() if kept.get(key) is False}
         self._keyed = {name: table for name, table in self._keyed.items() if kept.get(name) is True}
 
