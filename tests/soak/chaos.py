@@ -29,8 +29,8 @@ CALLERS = 40
 SLOTS = 32
 RELOAD_SECONDS = 3.0
 
-# What a process comes to hold under this load: 8 to 25 MiB, after a minute as after ten. A leak of half a KiB for each of
-# the requests of ten minutes would be 90.
+# What a process comes to hold under this load: 8 to 25 MiB, after a minute as after ten. A leak of half a KiB for each
+# of the requests of ten minutes would be 90.
 GROWTH_BYTES = 48 * 1024 * 1024
 
 # What a request that never ends would hold; every deadline below is shorter than a caller's patience.
