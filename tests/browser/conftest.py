@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import pytest
 import uvloop
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, ConsoleMessage, Page, Playwright, Response, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Playwright, Response, expect, sync_playwright
 
 from gateway import server as serving
 from gateway.sandbox import BASE_PATHS, CREDENTIALS, create_sandbox
@@ -34,6 +34,7 @@ ARGUMENTS = (
 )
 # Generous: a build machine may be busy. What a page promises is measured by its own clock.
 PATIENCE_MS = 30_000
+expect.set_options(timeout=PATIENCE_MS)
 
 # Said by the page's own eyes: the policy's breaches, and how far its parts moved while it was read.
 WATCH = """
@@ -105,9 +106,9 @@ ACME = {
         "codes": {"OUT_OF_STOCK": {"house": "conflict", "description": "Sold <out>", "advice": "Wait & see"}},
         "routes": [{"name": "order", "methods": ["POST"], "path": "/orders"}],
     },
-    "limits": [{"name": "minute", "requests": 40, "per": "minute", "routes": ["order"]}],
+    "limits": [{"name": "orders", "requests": 40, "per": "hour", "routes": ["order"]}],
     "on_vendor_limit": "hold",
-    "breaker": {"failures": 3, "open_for": "30s"},
+    "breaker": {"failures": 3, "open_for": "10m"},
     "retries": {"max": 0},
 }
 

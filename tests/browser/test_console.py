@@ -184,7 +184,7 @@ def test_limits_left(gateway: ThreadGateway, vendor: RogueVendor, tab: Open) -> 
     """What is left of a limit stands beside its bar, in numbers."""
     failing(vendor)
     page = tab().open("/")
-    left = page.locator(card(page, "acme")).locator('[data-limit="minute"]')
+    left = page.locator(card(page, "acme")).locator('[data-limit="orders"]')
     expect(left).to_contain_text("40 of 40 left")
 
     for _ in range(30):
@@ -204,7 +204,7 @@ def test_breaker(gateway: ThreadGateway, vendor: RogueVendor, tab: Open) -> None
 
     acme = page.locator(card(page, "acme"))
     expect(acme.locator("[data-field=state]")).to_have_text("breaker open")
-    expect(acme.locator("[data-field=breaker]")).to_have_text(re.compile(r"^open, tries again in \d+ s$"))
+    expect(acme.locator("[data-field=breaker]")).to_have_text(re.compile(r"^open, tries again in \d+ min$"))
 
 
 def test_filters(gateway: ThreadGateway, vendor: RogueVendor, tab: Open) -> None:

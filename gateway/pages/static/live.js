@@ -389,7 +389,8 @@
     log.hidden = shown.length === 0;
     $("#none").hidden = shown.length > 0;
     write($("#none"), state.failures.length ? "No failure that is remembered fits this filter." : "Nothing has failed since the gateway started.");
-    write($("#count"), found.length > shown.length ? `the newest ${count(shown.length)} of ${count(found.length)}` : `${count(found.length)} of ${count(state.failures.length)}`);
+    const all = state.failures.length ? `${count(found.length)} of ${count(state.failures.length)}` : "none yet";
+    write($("#count"), found.length > shown.length ? `the newest ${count(shown.length)} of ${count(found.length)}` : all);
     for (const { code } of shown) {
       if (code && !state.named.has(code)) {
         state.named.add(code);
