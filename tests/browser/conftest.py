@@ -58,18 +58,24 @@ def _silence() -> Iterator[None]:
     silence()
 
 
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Where the machine's own Chromium is; asked for before anything is started for its sake."""
+    return tool("chromium", "chromium")
+
+
 # A module's and no longer: as long as it lives an event loop runs in this thread, and no asynchronous test could.
 @pytest.fixture(scope="module")
-def playwright() -> Iterator[Playwright]:
+def playwright(chromium: str) -> Iterator[Playwright]:
     """What drives the browser."""
     with sync_playwright() as playwright:
         yield playwright
 
 
 @pytest.fixture(scope="module")
-def browser(playwright: Playwright) -> Iterator[Browser]:
+def browser(playwright: Playwright, chromium: str) -> Iterator[Browser]:
     """The machine's own Chromium."""
-    browser = playwright.chromium.launch(executable_path=tool("chromium", "chromium"), args=[*ARGUMENTS])
+    browser = playwright.chromium.launch(executable_path=chromium, args=[*ARGUMENTS])
     yield browser
     browser.close()
 
@@ -114,7 +120,7 @@ ACME = {
 
 
 @pytest.fixture
-def gateway(sandbox: str, vendor: RogueVendor) -> Iterator[ThreadGateway]:
+def gateway(chromium: str, sandbox: str, vendor: RogueVendor) -> Iterator[ThreadGateway]:
     """A gateway that nothing has gone through yet."""
     vendors: dict[str, object] = {
         name: {
