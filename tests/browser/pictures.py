@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import uvloop
 from playwright.sync_api import Page, sync_playwright
 
 from gateway import server as serving
@@ -138,7 +139,7 @@ def main() -> None:
             page.wait_for_timeout(50_000)
             picture(page, "console")
             page.emulate_media(color_scheme="dark")
-            page.set_viewport_size({"width": 1200, "height": 800})
+            page.set_viewport_size({"width": 1200, "height": 720})
             page.evaluate("scrollTo(0, document.documentElement.scrollHeight)")
             picture(page, "console-failures-dark")
             page.emulate_media(color_scheme="light")
@@ -167,7 +168,7 @@ def main() -> None:
 @contextmanager
 def simulators() -> Iterator[str]:
     """The simulators on a port of their own; their base URL."""
-    loop = asyncio.new_event_loop()
+    loop = uvloop.new_event_loop()
     stop = asyncio.Event()
     with serving.bind("127.0.0.1", 0) as listener:
         running = threading.Thread(
