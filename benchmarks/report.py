@@ -84,7 +84,10 @@ def scaling(runs: Runs, part: str, name: str) -> str:
     sides: dict[str, None] = {}
     for run in runs.runs:
         sides.update(dict.fromkeys(run["measures"].get("scaling", {}).get(part, ())))
-    rows = ((side, spread(runs.sides(part, side)), spread(runs.sides(part, side, "per_cpu_second"))) for side in sides)
+    rows = (
+        (side, spread(runs.sides(part, side)), spread(runs.sides(part, side, "per_cpu_second")))
+        for side in sorted(sides, key=lambda side: int(side.split()[0]))
+    )
     return table((name, "requests a second", "for each second of the processor"), rows)
 
 
