@@ -8,6 +8,7 @@ A test marked `alone` measures time, memory or processes: while it runs, no othe
 
 import fcntl
 import os
+import signal
 import tempfile
 from collections.abc import Generator
 from pathlib import Path
@@ -27,6 +28,12 @@ settings.register_profile(
 )
 settings.register_profile("long", settings.get_profile("default"), max_examples=20_000, derandomize=False)
 settings.load_profile("long" if os.environ.get("ERRGATE_LONG") == "1" else "default")
+
+
+def pytest_configure() -> None:
+    """Let what the tests start hear Ctrl-C: a shell that runs the tests in the background had them ignore it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -347,9 +347,13 @@ def test_ctrl_c(place: Place, case: Case) -> None:
         else:
             settle(running.pid)
         running.send_signal(signal.SIGINT)
+        # One that does not hear it must not hold up the others for ever.
+        late = threading.Timer(30, running.kill)
+        late.start()
         assert running.stderr is not None
         err = running.stderr.read()
-        code = running.wait(30)
+        code = running.wait()
+        late.cancel()
         reader.join()
 
     assert code == case.code
