@@ -8,6 +8,7 @@ One file, since every series is made here and nowhere else.
 """
 
 import http
+import os
 from collections.abc import Callable, Iterable
 from enum import StrEnum
 
@@ -25,6 +26,9 @@ from .tally import Books, Level, Seconds, Tally
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
 REGISTERED = frozenset(int(status) for status in http.HTTPStatus)
+
+# Where prometheus_client finds the folder that all workers write their metrics to; set in workers alone.
+FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
 NO_VENDOR = "none"
 OTHER_ROUTE = "other"
@@ -71,7 +75,7 @@ class Metrics:
         ProcessCollector(registry=self.registry)
         self._metrics: dict[str, Counter | Gauge | Histogram] = {}
         self._observed: list[Callable[[], None]] = []
-        self.books = Books()
+        self.books = Books(at_once=FOLDER_VARIABLE in os.environ)
         self.recent = Recent()
         for row in TABLE:
             if row.kind is Histogram:

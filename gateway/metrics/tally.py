@@ -33,16 +33,22 @@ class Books:
     The accounts of one process.
 
     Mutable state: those with something to tell, when they told it last, and the timer that makes them.
+
+    Args:
+        at_once: let nothing wait: a worker that is killed must not take the counts of answered requests with it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, at_once: bool = False) -> None:
+        self._at_once = at_once
         self._open: list[Account] = []
         self._told_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
     def note(self, account: Account) -> None:
         """The account has something to tell: now if it is quiet, else soon."""
-        if not account.is_open:
+        if self._at_once:
+            account.tell()
+        elif not account.is_open:
             account.is_open = True
             self._open.append(account)
             if self._timer is None:

@@ -30,7 +30,7 @@ from gateway.allowance import IN_MEMORY
 from gateway.console.together import Together
 from gateway.console.totals import NAMES
 from gateway.limits import shared
-from gateway.metrics import encoded, forget_worker, of_workers
+from gateway.metrics import FOLDER_VARIABLE, encoded, forget_worker, of_workers
 from gateway.metrics.samples import Sample, samples
 from gateway.reload import fingerprint, needs_restart, watch
 from gateway.settings import Settings, SettingsError
@@ -40,9 +40,8 @@ from .folder import Folder
 
 T = TypeVar("T")
 
-# Where a worker finds what it was handed, and prometheus_client the folder that all workers write their metrics to.
+# Where a worker finds what it was handed.
 PLACE_VARIABLE = "ERRGATE_WORKER"
-METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
 # Contract 4: `/-/healthy` fails when a worker has not answered for 5 s.
 SILENCE_LIMIT_SECONDS = 5.0
@@ -197,7 +196,7 @@ class Supervisor:
                 env={
                     **os.environ,
                     PLACE_VARIABLE: ",".join(map(str, (number, *handed))),
-                    METRICS_VARIABLE: self.metrics_folder,
+                    FOLDER_VARIABLE: self.metrics_folder,
                 },
             )
         worker = Worker(process, await Line.over(ours), number)
