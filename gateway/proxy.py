@@ -252,6 +252,10 @@ class _Passage:
         finally:
             last = access.call
             admission.settle(sent=last is not None and last.sent_at is not None)
+            # It leads from the notes on the request back to them: nothing of a request waits for the collector of cycles.
+            call.ready = None
+            if last is not None:
+                last.ready = None
             lane.metrics.in_flight.dec()
 
     def _who(self, caller: Caller) -> str:

@@ -11,6 +11,7 @@ ours, uvicorn's and the event loop's, and comes out the same on every machine. `
 
 import argparse
 import asyncio
+import gc
 import hashlib
 import json
 import sys
@@ -27,7 +28,8 @@ from uvicorn.server import ServerState
 from gateway import settings
 from gateway.app import Gateway, create_app
 from gateway.metrics import tally
-from gateway.server.protocol import Guard, guarded
+from gateway.server.cycle import Guard
+from gateway.server.protocol import guarded
 from gateway.upstream import Call, Header
 
 COSTS = Path(__file__).with_name("cost.json")
@@ -149,10 +151,11 @@ def connection(app: Gateway) -> tuple[Any, Wire]:
         refuse=lambda code, _: code.code.encode(),
         is_draining=lambda: False,
     )
-    config = Config(app, http=guarded(guard), ws="none", lifespan="off", log_config=None, access_log=False,
+    protocol_class: Any = guarded(guard)
+    config = Config(app, http=protocol_class, ws="none", lifespan="off", log_config=None, access_log=False,
                     proxy_headers=False, date_header=False, server_header=False, interface="asgi3")  # fmt: skip
     config.load()
-    protocol = config.http_protocol_class(config=config, server_state=ServerState(), app_state={})  # type: ignore[call-arg]
+    protocol = protocol_class(config=config, server_state=ServerState(), app_state={})
     wire = Wire()
     protocol.connection_made(wire)
     return protocol, wire
@@ -207,6 +210,27 @@ def count(case: str) -> int:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(run(case, lambda number: number < WARM + COUNTED, trace))
     return round(instructions / COUNTED)
+
+
+def garbage(case: str) -> int:
+    """How many objects a hundred requests leave behind that only the collector of cycles finds."""
+    left = 0
+
+    def until(number: int) -> bool:
+        nonlocal left
+        if number == WARM:
+            gc.collect()
+            gc.disable()
+        if number == WARM + COUNTED:
+            left = gc.collect()
+        return number < WARM + COUNTED
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        try:
+            runner.run(run(case, until))
+        finally:
+            gc.enable()
+    return left
 
 
 def microseconds(case: str, seconds: float) -> float:

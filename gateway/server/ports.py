@@ -13,7 +13,8 @@ from starlette.types import ASGIApp
 
 from normalizers import HouseCode
 
-from .protocol import Guard, guarded
+from .cycle import Guard
+from .protocol import guarded
 
 # Connections that the kernel keeps for us until we accept them.
 BACKLOG = 2048
@@ -81,7 +82,7 @@ def listening(
     return Server(
         uvicorn.Config(
             app,
-            http=guarded(guard),
+            http=guarded(guard),  # type: ignore[arg-type]  # it calls whatever makes protocols
             ws="none",
             interface="asgi3",
             lifespan="on" if lifespan else "off",

@@ -1,30 +1,30 @@
 """
-The guards below ASGI: what uvicorn's httptools protocol lets through, hides from the app, or answers in plain text.
+A caller's connection, below ASGI: what uvicorn's httptools protocol does, and what it lets through, hides or garbles.
 
 Measured on uvicorn 0.54 and httptools 0.9 (the numbers are rules of the wire): a head has no size (W-063) and no
 deadline (W-148), trailers become header fields (W-054), an authority or a fragment in the target vanishes (W-032,
-W-059), a refusal is plain text (W-021) and may land in the middle of an answer in flight, HTTP/1.0 is sent chunks
-(W-029), a 204 a body (W-049), and a caller that stops reading holds its answer for ever (W-148).
+W-059), and a refusal is plain text (W-021) and may land in the middle of an answer in flight.
 
 One file: the guards share the state of one connection, and each leans on what another has already refused.
 """
 
 import asyncio
 import re
-import socket
-import struct
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from http import HTTPStatus
-from typing import Any, ClassVar
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import Any, cast
 
 import httptools
-from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from starlette.types import ASGIApp, Scope
+from uvicorn import Config
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
+from uvicorn.protocols.utils import get_local_addr, get_remote_addr
+from uvicorn.server import ServerState
 
 from normalizers import HouseCode
 
-Header = tuple[bytes, bytes]
+from .cycle import Cycle, Guard, Header, Memory
 
 # The head's bound is checked exactly by the app (W-063); this one keeps a head that never ends out of memory.
 HEAD_LIMIT_BYTES = 48 * 1024
@@ -48,47 +48,17 @@ LINGER_SECONDS = 2.0
 # A head of 4 MiB in one write must not outrun its 431; what is thrown away costs a read and no memory.
 LINGER_LIMIT_BYTES = 64 * 1024 * 1024
 
-# SO_LINGER on, for no time at all: closing sends a reset.
-RESET = struct.pack("ii", 1, 0)
-
 # A request line of HTTP whatever its method and version, and what may yet become one.
 REQUEST_LINE = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,64} [^ \r\n]+ HTTP/[0-9]\.[0-9]\r\n")
 REQUEST_LINE_BEGUN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,64}(?: [^\r\n]*\r?)?")
 ABSOLUTE = re.compile(rb"https?://([^/?#]*)", re.IGNORECASE)
 
-PHRASES = {int(status): status.phrase.encode() for status in HTTPStatus}
 # What llhttp says of a version that it does not know.
 INVALID_VERSION = ("Invalid HTTP version",)
 
 UNREADABLE = "The request is no HTTP that can be read in only one way."
 
-STATUS_LINES = {status: b"HTTP/1.1 %d %b\r\n" % (status, PHRASES.get(status, b"")) for status in range(200, 600)}
-WITHOUT_CONTENT = frozenset({204, 304})
-
-
-@dataclass(slots=True)
-class Guard:
-    """
-    What the protocol keeps, and whom it asks for an answer. Times in seconds.
-
-    Mutable state: the numbers, which a reload of the settings changes.
-    """
-
-    head_seconds: float
-    write_seconds: float
-    max_connections: int
-    # Gives the whole answer to a request that never became one: the house code, a sentence for the caller.
-    refuse: Callable[[HouseCode, str], bytes]
-    is_draining: Callable[[], bool]
-
-
-class Memory:
-    """What a connection keeps for the app from one request to the next; nothing here looks at it."""
-
-    __slots__ = ("last",)
-
-    def __init__(self) -> None:
-        self.last: object = None
+ASGI = {"version": "3.0", "spec_version": "2.3"}
 
 
 class Objection(Exception):
@@ -100,198 +70,50 @@ class Objection(Exception):
         self.detail = detail
 
 
-class Cycle(RequestResponseCycle):
+class Protocol:
     """
-    One request and its answer on the wire.
+    One caller's connection, as uvicorn's server makes them and the event loop tells them what comes.
 
-    Mutable state besides uvicorn's: `broken`, set when the request's body cannot be read on; `left`, how many bytes of
-    the answer are still to come (None: unknown); `on_gone`, whom to tell that the caller hung up before its
-    body is read.
-    """
-
-    guard: Guard
-    end: Callable[[], None]
-    # As uvicorn's has them when it begins; of its arguments nothing here uses loggers and default headers.
-    disconnected = False
-    more_body = True
-    response_started = False
-    response_complete = False
-    chunked_encoding: bool | None = None
-    on_gone: Callable[[], None] | None = None
-    broken = False
-    bare = False
-    left: int | None = None
-    _event: asyncio.Event | None = None
-    _has_news = False
-
-    def __init__(self, protocol: "Protocol", scope: Any, *, keep_alive: bool) -> None:  # noqa: ANN401  (its type is private)
-        self.scope = scope
-        self.transport = protocol.transport
-        self.flow = protocol.flow
-        self.waiting_for_100_continue = protocol.expect_100_continue
-        self.keep_alive = keep_alive
-        self.on_response = protocol.on_response_complete
-        self.guard = protocol.guard
-        self.end = protocol.linger
-        self.memory = protocol.memory
-        self.body = bytearray()
-
-    @property
-    def message_event(self) -> asyncio.Event:
-        """What `receive` waits for; made at its first call, since a request without a body never makes one."""
-        if self._event is None:
-            self._event = asyncio.Event()
-            if self._has_news:
-                self._event.set()
-        return self._event
-
-    @message_event.setter
-    def message_event(self, event: asyncio.Event) -> None:
-        self._event = event
-
-    def news(self) -> None:
-        """Wake `receive`: there is more of the body, or its end, or nobody is left."""
-        self._has_news = True
-        if self._event is not None:
-            self._event.set()
-
-    async def run_asgi(self, app: Any) -> None:  # noqa: ANN401  (uvicorn's type is private)
-        """Run the app; an answer that it leaves unfinished is cut so that it cannot look whole (W-153)."""
-        try:
-            await app(self.scope, self.receive, self.send)
-        finally:
-            if not self.response_complete and not self.disconnected:
-                # Without a length or chunks an orderly end would look like the end of the body: only a reset does not.
-                if self.response_started and self.left is None and not self.chunked_encoding:
-                    self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
-                    self.transport.abort()
-                else:
-                    self.transport.close()
-            self.on_response = _nothing
-
-    async def receive(self) -> Any:  # noqa: ANN401  (uvicorn's type is private)
-        """The request's body; `broken` says that no rest will come, though the caller is still there."""
-        message: Any = await super().receive()
-        if self.broken and message["type"] == "http.request":
-            message["more_body"] = True
-            message["broken"] = not message["body"]
-            if message["body"]:
-                # Nothing else will wake the next call, which says that this was all; the one after it waits.
-                self.news()
-        return message
-
-    async def send(self, message: Any) -> None:  # noqa: ANN401  (uvicorn's type is private)
-        """Write the answer, with the framing that this caller understands."""
-        if self.flow.write_paused and not self.disconnected:
-            await self._drain()
-        if self.disconnected:
-            return
-        if message["type"] == "http.response.start":
-            self.transport.write(self._head(message["status"], message["headers"]))
-        elif not self.response_complete:
-            self._write(message.get("body", b""), more=message.get("more_body", False))
-
-    async def _drain(self) -> None:
-        """Wait for the caller to read, but not for ever."""
-        try:
-            async with asyncio.timeout(self.guard.write_seconds):
-                await self.flow.drain()
-        except TimeoutError:
-            self.disconnected = True
-            self.news()
-            self.transport.abort()
-
-    def watch(self, gone: Callable[[], None]) -> None:
-        """Tell of a hang-up from now on; to notice one, what the caller sends ahead is read (W-157)."""
-        self.on_gone = gone
-        if self.disconnected:
-            gone()
-        else:
-            self.flow.resume_reading()
-
-    def whole(self, status: int, headers: Sequence[Header], body: bytes) -> bool:
-        """Write an answer that is all here in one go, and be done; False where `send` has to wait or to look closer."""
-        if self.flow.write_paused or self.response_started or self.disconnected:
-            return False
-        head = self._head(status, headers)
-        if self.bare or self.left != len(body):
-            self.transport.write(head)
-            self._write(body, more=False)
-        else:
-            self.left = 0
-            self.transport.write(head + body)
-            self._complete()
-        return True
-
-    def _head(self, status: int, headers: Sequence[Header]) -> bytes:
-        """Begin the answer: its head, with the framing that this caller understands."""
-        self.response_started = True
-        self.waiting_for_100_continue = False
-        fields = dict(headers)
-        says_close = fields.get(b"connection") == b"close"
-        # What is left of the request would be read as the next one (W-056).
-        if self.more_body or says_close or self.guard.is_draining():
-            self.keep_alive = False
-        own = b""
-        length = fields.get(b"content-length")
-        self.bare = status in WITHOUT_CONTENT or self.scope["method"] == "HEAD"
-        if self.bare:
-            self.left = 0
-        elif length is not None:
-            self.left = int(length)
-        elif self.scope["http_version"] == "1.1":
-            self.chunked_encoding = True
-            own = b"transfer-encoding: chunked\r\n"
-        else:
-            self.keep_alive = False
-        if not self.keep_alive and not says_close:
-            own += b"connection: close\r\n"
-        return b"%b%b\r\n%b\r\n" % (STATUS_LINES[status], b"\r\n".join(map(b": ".join, headers)), own)
-
-    def _write(self, body: bytes, *, more: bool) -> None:
-        if self.bare:
-            body = b""
-        if self.chunked_encoding:
-            parts = [b"%x\r\n" % len(body), body, b"\r\n"] if body else []
-            if not more:
-                parts.append(b"0\r\n\r\n")
-            if parts:
-                self.transport.write(b"".join(parts))
-        else:
-            if self.left is not None:
-                # More than was announced would be read as the next answer.
-                body = body[: self.left]
-                self.left -= len(body)
-            if body:
-                self.transport.write(body)
-        if not more and not (self.left and not self.chunked_encoding):
-            self._complete()
-
-    def _complete(self) -> None:
-        self.response_complete = True
-        self.news()
-        if not self.keep_alive:
-            self.end()
-        self.on_response()
-
-
-def _nothing() -> None:
-    """Nobody is to be told any more."""
-
-
-class Protocol(HttpToolsProtocol):
-    """
-    uvicorn's protocol with the guards.
-
-    Mutable state besides uvicorn's: where in a message the parser is, the head's bytes as they came, how many bytes
-    each part has, the timers, and whether anything more will be listened to.
+    Mutable state: where in a message the parser is, what it said of this one, the head's bytes as they came, how many
+    bytes each part has, the timers, the request that runs and those that wait, and whether anything more will be
+    listened to.
     """
 
-    guard: ClassVar[Guard]
-    cycle: Cycle
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401  (handed on as they came)
-        super().__init__(*args, **kwargs)
+    def __init__(
+        self,
+        guard: Guard,
+        *,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        self.guard = guard
+        self.app = cast("ASGIApp", config.loaded_app)
+        self.loop = _loop or asyncio.get_running_loop()
+        self.server_state = server_state
+        self.timeout_keep_alive: float = config.timeout_keep_alive
+        self._connections = cast("set[object]", server_state.connections)
+        self._tasks = server_state.tasks
+        self._app_state = app_state
+        self._root_path = config.root_path
+        self.parser: httptools.HttpRequestParser | None = httptools.HttpRequestParser(self)
+        # A request that says `close` may be answered though more came behind it; what comes is not listened to.
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        self.transport: asyncio.Transport
+        self.flow: FlowControl
+        self.memory = Memory()
+        self._server: object = None
+        self._client: object = None
+        self._scheme = "http"
+        # What the parser has said of the request whose head is being read.
+        self._url = b""
+        self._headers: list[Header] = []
+        self._expects_continue = False
+        # The last request, the one that runs, and those that wait for their turn.
+        self.cycle: Cycle | None = None
+        self._running: Cycle | None = None
+        self._pipeline: deque[tuple[Cycle, Scope]] = deque()
         self._in_head = True
         self._head = bytearray()
         # Whether the head has begun: with the first of the bytes received, or somewhere in the middle of the last ones,
@@ -313,19 +135,21 @@ class Protocol(HttpToolsProtocol):
         self._thrown_away = 0
         self._timer: asyncio.TimerHandle | None = None
         self._lingering: asyncio.TimerHandle | None = None
-        self._running: Cycle | None = None
         # Since when the connection waits for a request (None: it does not), and the one timer that looks after that: a
         # timer for each request would cost more than it is worth.
         self._idle_since: float | None = None
         self._keeper: asyncio.TimerHandle | None = None
-        self.memory = Memory()
 
     # The connection.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take a connection, if there is room for it, and wait for its first head."""
-        super().connection_made(transport)  # type: ignore[arg-type]  # uvicorn narrows asyncio's type
-        if len(self.connections) > self.guard.max_connections:
+        self.transport = cast("asyncio.Transport", transport)
+        self.flow = FlowControl(self.transport)
+        self._server, self._client = get_local_addr(self.transport), get_remote_addr(self.transport)
+        self._scheme = "https" if transport.get_extra_info("sslcontext") else "http"
+        self._connections.add(self)
+        if len(self._connections) > self.guard.max_connections:
             self._refuse(HouseCode.OVERLOADED, "The gateway holds as many connections as it may.")
         else:
             self._await_head()
@@ -336,15 +160,35 @@ class Protocol(HttpToolsProtocol):
         for timer in (self._lingering, self._keeper):
             if timer is not None:
                 timer.cancel()
-        running = self._running
-        if running is not None and not running.response_complete:
-            # uvicorn tells the last request of the connection only; before it others may wait, and one runs (W-157).
-            running.disconnected = True
-            running.news()
-            if running.on_gone is not None:
-                running.on_gone()
-        self.pipeline.clear()
-        super().connection_lost(exc)
+        self._connections.discard(self)
+        self._pipeline.clear()
+        # The last request of the connection may wait behind the one that runs (W-157).
+        for cycle in {self._running, self.cycle}:
+            if cycle is not None:
+                cycle.gone()
+        self.flow.resume_writing()
+        if exc is None:
+            self.transport.close()
+        # It holds what it calls: nothing of a connection waits for the collector of cycles.
+        self.parser = None
+
+    def eof_received(self) -> None:
+        """Let the end of what the caller says be the end of the connection (F-57)."""
+
+    def pause_writing(self) -> None:
+        """Let answers wait."""
+        self.flow.pause_writing()
+
+    def resume_writing(self) -> None:
+        """Let answers go on."""
+        self.flow.resume_writing()
+
+    def shutdown(self) -> None:
+        """End the connection now, or with the answer that is under way; uvicorn's server stops."""
+        if self.cycle is None or self.cycle.response_complete:
+            self.transport.close()
+        else:
+            self.cycle.keep_alive = False
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser, within bounds."""
@@ -369,7 +213,7 @@ class Protocol(HttpToolsProtocol):
         self._data = data
         self._offset = self._taken = self._chunks = 0
         try:
-            self.parser.feed_data(data)
+            self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
             # The parser has stopped reading messages; the answer to this one is the connection's last (W-038).
             self._deaf = True
@@ -383,6 +227,13 @@ class Protocol(HttpToolsProtocol):
                 self._refuse(*self._too_large())
             elif in_body and not self._in_head:
                 self._weigh_chunks(len(data))
+
+    @property
+    def _parser(self) -> httptools.HttpRequestParser:
+        """The parser, which is there until the connection is lost."""
+        parser = self.parser
+        assert parser is not None  # noqa: S101  (nothing is received after that)
+        return parser
 
     def _note_head(self, data: bytes) -> None:
         if not self._begun:
@@ -408,18 +259,24 @@ class Protocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """A head begins."""
-        super().on_message_begin()
+        self._url = b""
+        self._headers = []
+        self._expects_continue = False
         self._in_head = self._begun = True
         self._in_middle = not self._at_start
         self._trailers = self._trailer_bytes = 0
+
+    def on_url(self, url: bytes) -> None:
+        """Keep the target, which may come in pieces."""
+        self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep a header field; drop a trailer field (W-054, W-055)."""
         if self._in_head:
             name = name.lower()
             if name == b"expect" and value.lower() == b"100-continue":
-                self.expect_100_continue = True
-            self.headers.append((name, value))
+                self._expects_continue = True
+            self._headers.append((name, value))
             return
         self._trailers += 1
         self._trailer_bytes += len(name) + len(value)
@@ -431,30 +288,54 @@ class Protocol(HttpToolsProtocol):
         self._forget_head_timer()
         self._in_head = self._begun = self._at_start = False
         self._received = self._overhead = 0
-        method = self.parser.get_method()
+        parser = self._parser
+        method = parser.get_method()
         if method == b"CONNECT":
             raise Objection(HouseCode.NOT_IMPLEMENTED, "The gateway is no tunnel.")
-        version = self.parser.get_http_version()
+        version = parser.get_http_version()
         is_http = self._is_http(method, version)
         self._in_middle = False
         self._head.clear()
         if not is_http:
             raise Objection(HouseCode.INVALID_REQUEST, UNREADABLE)
-        if len(self.pipeline) >= PIPELINE_LIMIT:
+        if len(self._pipeline) >= PIPELINE_LIMIT:
             raise Objection(HouseCode.INVALID_REQUEST, "Too many requests wait on this connection.")
-        scope: dict[str, Any] = self.scope  # type: ignore[assignment]
-        scope["method"] = method.decode("ascii")
-        scope["http_version"] = version
-        self._read_target(scope)
-        cycle = Cycle(self, scope, keep_alive=version != "1.0" and self.parser.should_keep_alive())
-        scope["extensions"] = {"errgate": cycle}
+        raw_path, query = self._target(method)
+        cycle = Cycle(
+            self.transport,
+            self.flow,
+            self.guard,
+            self.memory,
+            is_head=method == b"HEAD",
+            takes_chunks=version == "1.1",
+            keep_alive=version != "1.0" and parser.should_keep_alive(),
+            expects_continue=self._expects_continue,
+            end=self.linger,
+            on_response=self.on_response_complete,
+        )
+        scope: Scope = {
+            "type": "http",
+            "asgi": ASGI,
+            "http_version": version,
+            "server": self._server,
+            "client": self._client,
+            "scheme": self._scheme,
+            "method": method.decode("ascii"),
+            "root_path": self._root_path,
+            "path": raw_path.decode("latin-1"),
+            "raw_path": raw_path,
+            "query_string": query,
+            "headers": self._headers,
+            "state": self._app_state.copy(),
+            "extensions": {"errgate": cycle},
+        }
         before, self.cycle = self.cycle, cycle
         if before is None or before.response_complete:
-            self._start_asgi_task(cycle, self.app)
+            self._start(cycle, scope)
         else:
             # One request of a connection at a time; the next ones wait unread.
             self.flow.pause_reading()
-            self.pipeline.appendleft((cycle, self.app))
+            self._pipeline.append((cycle, scope))
 
     def _is_http(self, method: bytes, version: str) -> bool:
         """
@@ -462,44 +343,43 @@ class Protocol(HttpToolsProtocol):
 
         The parser reads RTSP and ICE as HTTP/1.0, several spaces as one, and a line without a version as HTTP/0.9.
         """
-        line = b"%b %b HTTP/%b\r\n" % (method, self.url, version.encode("ascii"))
+        line = b"%b %b HTTP/%b\r\n" % (method, self._url, version.encode("ascii"))
         if self._in_middle:
             found = self._data.find(line, self._offset)
             self._offset = found + len(line)
             return found >= 0
         # A target too long to be kept here is the app's to refuse.
-        return self._head.startswith(line) or len(self.url) > TARGET_LIMIT_BYTES or line in self._head
+        return self._head.startswith(line) or len(self._url) > TARGET_LIMIT_BYTES or line in self._head
 
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:  # noqa: ANN401  (its type is private)
-        self._running = cycle  # type: ignore[assignment]  # we make no others
-        super()._start_asgi_task(cycle, app)
+    def _start(self, cycle: Cycle, scope: Scope) -> None:
+        self._running = cycle
+        task = self.loop.create_task(cycle.run(self.app, scope))
+        task.add_done_callback(self._tasks.discard)
+        self._tasks.add(task)
 
-    def _read_target(self, scope: dict[str, Any]) -> None:
-        """The target as it was sent: an authority or a fragment does not vanish on the way to the app."""
-        url = self.url
+    def _target(self, method: bytes) -> tuple[bytes, bytes]:
+        """Path and query as they were sent: an authority or a fragment does not vanish on the way to the app."""
+        url = self._url
         if b"#" in url:
             raise Objection(HouseCode.INVALID_REQUEST, "The target holds a fragment.")
-        absolute = ABSOLUTE.match(url)
-        if absolute is not None:
-            # RFC 9112 section 3.2.2: the target's authority counts, and Host is ignored (W-032).
-            authority = absolute[1]
-            url = url[absolute.end() :] or b"/"
-            if url.startswith(b"?"):
-                url = b"/" + url
-            headers = [(b"host", authority), *((k, v) for k, v in self.headers if k != b"host")]
-            scope["headers"] = self.headers = headers
-        elif not url.startswith(b"/") and not (url == b"*" and scope["method"] == "OPTIONS"):
-            raise Objection(HouseCode.INVALID_REQUEST, "The target must begin with a slash.")
+        if not url.startswith(b"/"):
+            absolute = ABSOLUTE.match(url)
+            if absolute is not None:
+                # RFC 9112 section 3.2.2: the target's authority counts, and Host is ignored (W-032).
+                self._headers = [(b"host", absolute[1]), *((k, v) for k, v in self._headers if k != b"host")]
+                url = url[absolute.end() :] or b"/"
+                if url.startswith(b"?"):
+                    url = b"/" + url
+            elif not (url == b"*" and method == b"OPTIONS"):
+                raise Objection(HouseCode.INVALID_REQUEST, "The target must begin with a slash.")
         path, _, query = url.partition(b"?")
-        scope["raw_path"] = path
-        scope["path"] = path.decode("latin-1")
-        scope["query_string"] = query
+        return path, query
 
     def on_body(self, body: bytes) -> None:
         """Hand the body on, and stop reading while nobody takes it."""
         self._taken += len(body)
         cycle = self.cycle
-        if cycle.response_complete:
+        if cycle is None or cycle.response_complete:
             return
         cycle.body += body
         if len(cycle.body) > HIGH_WATER_LIMIT:
@@ -514,9 +394,10 @@ class Protocol(HttpToolsProtocol):
         """The request is whole."""
         self._in_head = True
         cycle = self.cycle
-        cycle.more_body = False
-        if not cycle.response_complete:
-            cycle.news()
+        if cycle is not None:
+            cycle.more_body = False
+            if not cycle.response_complete:
+                cycle.news()
 
     def on_response_complete(self) -> None:
         """An answer is out: read on, or wait for the next request's head, unless it was the last."""
@@ -524,8 +405,8 @@ class Protocol(HttpToolsProtocol):
             return
         self.server_state.total_requests += 1
         self.flow.resume_reading()
-        if self.pipeline:
-            self._start_asgi_task(*self.pipeline.pop())
+        if self._pipeline:
+            self._start(*self._pipeline.popleft())
         else:
             self._idle_since = self.loop.time()
             if self._keeper is None:
@@ -586,7 +467,7 @@ class Protocol(HttpToolsProtocol):
             self._weighing = True
 
     def _too_large(self) -> tuple[HouseCode, str]:
-        if len(self.url) > TARGET_LIMIT_BYTES:
+        if len(self._url) > TARGET_LIMIT_BYTES:
             return HouseCode.URI_TOO_LONG, f"The target is longer than {TARGET_LIMIT_BYTES:,} bytes."
         return HouseCode.HEADER_FIELDS_TOO_LARGE, "The request's head is too large."
 
@@ -625,7 +506,7 @@ class Protocol(HttpToolsProtocol):
     def linger(self) -> None:
         """End our side, and read for a moment what the caller is still sending, or has sent ahead."""
         self._deaf = True
-        self.pipeline.clear()
+        self._pipeline.clear()
         if self.transport.can_write_eof() and not self.transport.is_closing():
             self.transport.write_eof()
             self.flow.resume_reading()
@@ -643,6 +524,6 @@ class Protocol(HttpToolsProtocol):
             self.transport.close()
 
 
-def guarded(guard: Guard) -> type[Protocol]:
-    """The protocol class for one port; uvicorn makes an instance of it for each connection."""
-    return type("GuardedProtocol", (Protocol,), {"guard": guard})
+def guarded(guard: Guard) -> Callable[..., Protocol]:
+    """What makes the connections of one port; uvicorn calls it for each."""
+    return partial(Protocol, guard)

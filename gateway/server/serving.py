@@ -18,8 +18,8 @@ from gateway.app import Gateway
 from gateway.reload import watch
 from gateway.settings.server import Server as ServerSettings
 
+from .cycle import Guard
 from .ports import listening, without_words
-from .protocol import Guard
 
 
 class Stop:
