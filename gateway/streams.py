@@ -5,10 +5,10 @@ A reply's body can be read ahead within bounds, to decide what it is, and is the
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Protocol
+from collections.abc import AsyncIterator, Callable, Generator, Sequence
+from typing import Protocol, Self
 
-from starlette.types import Receive
+from starlette.types import Message, Receive
 
 from normalizers import HouseCode
 
@@ -45,18 +45,15 @@ class Upload:
         """Whether the body can be sent from its first byte again: it was kept so far, or none of it was read."""
         return self.size <= self._kept_bytes
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        """Yield what was kept, then what arrives, as it arrives."""
-        for chunk in tuple(self._kept):
-            yield chunk
-        while not self.ended:
-            try:
-                async with asyncio.timeout(self._idle):
-                    message = await self._receive()
-            except TimeoutError as error:
-                raise refuse(
-                    HouseCode.REQUEST_TIMEOUT, f"The request's body did not go on for {self._idle:g} s.", close=True
-                ) from error
+    def __aiter__(self) -> "_Sending":
+        """Begin with what was kept; then comes what arrives, as it arrives."""
+        return _Sending(self, tuple(self._kept))
+
+    async def arriving(self) -> bytes:
+        """Give the next part that has bytes, or none at the end."""
+        chunk = b""
+        while not chunk and not self.ended:
+            message = await self._message()
             if message["type"] == "http.disconnect":
                 raise CallerGone
             if message.get("broken"):
@@ -72,8 +69,60 @@ class Upload:
             if not message.get("more_body", False):
                 self.ended = True
                 self._on_end()
-            if chunk:
-                yield chunk
+        return chunk
+
+    async def _message(self) -> Message:
+        steps = self._receive().__await__()
+        try:
+            awaited = next(steps)
+        except StopIteration as here:
+            # Most bodies come with their head: there was nothing to wait for, and a timer costs more than all the rest.
+            message: Message = here.value
+            return message
+        try:
+            async with asyncio.timeout(self._idle):
+                return await _Rest(awaited, steps)
+        except TimeoutError as error:
+            raise refuse(
+                HouseCode.REQUEST_TIMEOUT, f"The request's body did not go on for {self._idle:g} s.", close=True
+            ) from error
+
+
+class _Sending:
+    """One sending of an upload. Mutable state: how much of what was kept is given."""
+
+    def __init__(self, upload: Upload, kept: tuple[bytes, ...]) -> None:
+        self._upload = upload
+        self._kept = kept
+        self._given = 0
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self._given < len(self._kept):
+            self._given += 1
+            return self._kept[self._given - 1]
+        chunk = await self._upload.arriving()
+        if not chunk:
+            raise StopAsyncIteration
+        return chunk
+
+
+class _Rest:
+    """What is still to be awaited of something whose first step was made by hand."""
+
+    def __init__(self, awaited: object, steps: Generator[object, None, Message]) -> None:
+        self._awaited = awaited
+        self._steps = steps
+
+    def __await__(self) -> Generator[object, None, Message]:
+        try:
+            yield self._awaited
+        except BaseException:
+            self._steps.close()
+            raise
+        return (yield from self._steps)
 
 
 class Memory(Protocol):
@@ -187,16 +236,20 @@ class Download:
             self.ended = True
         return chunk
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        """Yield what was read ahead, then the rest as it arrives. Raises `Cut` where it broke off."""
-        while self._ahead:
-            yield self._ahead.pop(0)
-        while not self.ended:
+    def __aiter__(self) -> Self:
+        """What was read ahead, then the rest as it arrives. Raises `Cut` where it broke off."""
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self._ahead:
+            return self._ahead.pop(0)
+        if not self.ended:
             chunk = await self._next(None)
             if chunk is not None:
-                yield chunk
+                return chunk
         if self.cut is not None:
             raise self.cut
+        raise StopAsyncIteration
 
     async def aclose(self) -> None:
         """Stop a read that is still going on."""
