@@ -74,7 +74,9 @@ def _state(value: object) -> str | None:
     """A state as settings and vendor files spell it: "failed", "false", "3"."""
     if isinstance(value, str):
         return value.strip().lower()
-    return str(value).lower() if isinstance(value, bool | int) else None
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, int) else None
 
 
 def _result(job: tuple[Failure, ...], body: object, *, failures: bool) -> Literal["ok", "partial"] | None:

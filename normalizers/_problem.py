@@ -8,7 +8,6 @@ The schema is the longer half of this file; it stays beside the members that it 
 
 import json
 from dataclasses import dataclass, field, fields
-from typing import cast
 
 from ._codes import Fault, HouseCode, Source
 
@@ -58,7 +57,7 @@ class Problem:
     vendor_error: VendorError | None = None
     errors: tuple[FieldError, ...] = ()
     retry_after: int | None = None
-    retryable: bool = cast("bool", None)  # None stands for the code's own, which __post_init__ puts in its place
+    retryable: bool | None = None  # None stands for the code's own, which __post_init__ puts in its place
     limit: Limit | None = None
     job_pointer: str | None = None
     rule: str = ""

@@ -162,7 +162,7 @@ class SuccessError:
 
     route: str
     at: str
-    equals: object = None
+    equals: object | None = None
     statuses: bool = False
 
 
@@ -181,8 +181,8 @@ class Finding:
     retry_after: int | None = None
     reset_after: int | None = None
     errors: tuple[FieldError, ...] = ()
-    details: object = None
-    body: object = None
+    details: object | None = None
+    body: object | None = None
     unreadable: bool = False
 
 
