@@ -42,6 +42,8 @@ class Guard:
     # Gives the whole answer to a request that never became one: the house code, a sentence for the caller.
     refuse: Callable[[HouseCode, str], bytes]
     is_draining: Callable[[], bool]
+    # How long a connection may wait for its next request.
+    keep_alive_seconds: float = 75.0
 
 
 class Memory:

@@ -71,11 +71,10 @@ def listening(
     guard: Guard,
     *,
     lifespan: bool = False,
-    keep_alive: float = 75.0,
     grace: float = 1.0,
     tls: tuple[str, str] | None = None,
 ) -> Server:
-    """A uvicorn server for one port, behind the guards. `keep_alive` and `grace` in seconds; `tls`: PEM files."""
+    """A uvicorn server for one port, behind the guards. `grace` in seconds; `tls`: PEM files."""
     # uvicorn reports a cut answer as the app's mistake; our own log says what happened.
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
     certificate, key = tls or (None, None)
@@ -91,8 +90,7 @@ def listening(
             proxy_headers=False,
             date_header=False,
             server_header=False,
-            timeout_keep_alive=keep_alive,  # type: ignore[arg-type]  # seconds for call_later, which takes a float
-            timeout_graceful_shutdown=grace,  # type: ignore[arg-type]  # likewise for wait_for
+            timeout_graceful_shutdown=grace,  # type: ignore[arg-type]  # seconds for wait_for, which takes a float
             ssl_certfile=certificate,
             ssl_keyfile=key,
         )

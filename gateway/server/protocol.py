@@ -92,7 +92,6 @@ class Protocol:
         self.app = cast("ASGIApp", config.loaded_app)
         self.loop = _loop or asyncio.get_running_loop()
         self.server_state = server_state
-        self.timeout_keep_alive: float = config.timeout_keep_alive
         self._connections = cast("set[object]", server_state.connections)
         self._tasks = server_state.tasks
         self._app_state = app_state
@@ -410,14 +409,14 @@ class Protocol:
         else:
             self._idle_since = self.loop.time()
             if self._keeper is None:
-                self._keeper = self.loop.call_later(self.timeout_keep_alive, self._end_idle)
+                self._keeper = self.loop.call_later(self.guard.keep_alive_seconds, self._end_idle)
 
     def _end_idle(self) -> None:
         """Close a connection that has waited for a request for as long as it may, or look again when it will have."""
         self._keeper = None
         if self._idle_since is None or self.transport.is_closing():
             return
-        left = self._idle_since + self.timeout_keep_alive - self.loop.time()
+        left = self._idle_since + self.guard.keep_alive_seconds - self.loop.time()
         if left > 0:
             self._keeper = self.loop.call_later(left, self._end_idle)
         else:

@@ -75,22 +75,21 @@ async def serve(
     tls = None
     if settings.tls.certificate and settings.tls.key:
         tls = (str(settings.tls.certificate), str(settings.tls.key))
-    keep_alive, grace = settings.timeouts.keep_alive, app.runtime.settings.grace_seconds
     guard = Guard(
         head_seconds=settings.timeouts.head,
         write_seconds=settings.timeouts.write_idle,
+        keep_alive_seconds=settings.timeouts.keep_alive,
         max_connections=_connections(settings),
         refuse=lambda code, detail: unread(app.runtime, code, detail),
         is_draining=lambda: app.draining,
     )
-    front = listening(app, guard, lifespan=True, keep_alive=keep_alive, grace=grace, tls=tls)
+    front = listening(app, guard, lifespan=True, grace=app.runtime.settings.grace_seconds, tls=tls)
 
     def follow(server: ServerSettings) -> None:
         guard.head_seconds = server.timeouts.head
         guard.write_seconds = server.timeouts.write_idle
         guard.max_connections = _connections(server)
-        # uvicorn reads it with every new connection.
-        front.config.timeout_keep_alive = server.timeouts.keep_alive  # type: ignore[assignment]
+        guard.keep_alive_seconds = server.timeouts.keep_alive
 
     app.follow(follow)
     servers = [(front, traffic)]
