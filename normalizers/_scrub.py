@@ -31,10 +31,15 @@ _KEY_SHAPE = re.compile(
     r"|(?:pkz|egk)_[\w-]+"
     "|" + _word("sk-", 3) + r"[\w-]{6,}"
 )
+# What stands in every one of them, in lower case.
+_KEY_MARKS = ("bearer", "_live_", "_test_", "pkz_", "egk_", "sk-")
 # What follows a space in a secret of several words is no token when it is shorter.
 _SHORTEST_TOKEN = 4
 # A shorter piece of base64 stands in too many texts by chance.
 _SHORTEST_PIECE = 8
+
+# What no spelling changes.
+_PLAIN = re.compile("[A-Za-z0-9]+")
 
 # Controls, bidirectional overrides, and lone surrogates, which no encoder takes.
 _BREAKS = re.compile(r"[\t-\r\x85\u2028\u2029]+")
@@ -47,9 +52,11 @@ class Scrubber:
 
     Found are the secrets given, plain and in every encoding in which a vendor may echo them, and whatever looks like
     a key. Of an injected header value such as "Bearer …" the part after the scheme is a secret by itself.
+
+    Nearly no text holds any of it, and that what all forms of a secret have in common is not there is soon seen.
     """
 
-    __slots__ = ("_pieces", "_spelled")
+    __slots__ = ("_marks", "_pieces", "_spelled")
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         values = {secret for secret in secrets if secret.strip()}
@@ -64,8 +71,15 @@ class Scrubber:
         self._pieces = [
             (piece, re.compile(re.escape(piece) + r"[\w+/=-]*", re.ASCII)) for piece in sorted(pieces, key=len)
         ]
+        marks = {mark.lower() for mark in (*_KEY_MARKS, *map(_unspelled, values), *pieces)}
+        # One that holds another is only there where that is.
+        fewest = [mark for mark in marks if not any(other in mark for other in marks - {mark})]
+        self._marks = re.compile("|".join(map(re.escape, sorted(fewest))))
 
     def __call__(self, text: str) -> str:
+        return self._redacted(text) if self._marks.search(text.lower()) else text
+
+    def _redacted(self, text: str) -> str:
         for length, spelled in self._spelled:
             # No spelling of a secret is shorter than the secret.
             if len(text) >= length:
@@ -95,6 +109,11 @@ def _spelled(secret: str) -> Iterator[str]:
     if not secret.isascii():
         # What UTF-8 looks like to bytes().
         yield re.escape(_octets(secret).decode("latin-1"))
+
+
+def _unspelled(secret: str) -> str:
+    """The longest part of a secret that every spelling leaves as it is."""
+    return max(_PLAIN.findall(secret), key=len, default="")
 
 
 def _octets(text: str) -> bytes:

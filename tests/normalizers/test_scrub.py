@@ -7,6 +7,8 @@ import re
 from urllib.parse import quote, quote_plus
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from normalizers import Asked, HouseCode, Reply, Row, Scrubber, Vendor, normalize
 from normalizers._scrub import cleaned
@@ -108,6 +110,15 @@ def test_short_and_empty_secrets() -> None:
     assert Scrubber(["", " "])("as it is") == "as it is"
     assert Scrubber(["abc"])("abc and YWJj") == "[redacted] and YWJj"
     assert Scrubber(["Bearer a"])("a bad Bearer a") == "a bad [redacted]"
+
+
+@given(secret=st.text(min_size=1, max_size=24), data=st.data())
+def test_nothing_is_overlooked(secret: str, data: st.DataObject) -> None:
+    """The quick look at a text lets none pass in which a secret, however it is written, would be found."""
+    scrub = Scrubber([secret, f"Bearer {secret}"])
+    echo = data.draw(st.sampled_from(sorted(echoes(secret.encode(errors="replace").decode()).values())))
+
+    assert scrub(f"Key {echo}!") == scrub._redacted(f"Key {echo}!")
 
 
 def test_longer_secret_first() -> None:
