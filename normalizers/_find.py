@@ -1,13 +1,13 @@
 """The finder: reads what a vendor's reply says from its places. One for all vendors."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from urllib.parse import quote, unquote
 
 from ._delay import retry_after, seconds
 from ._problem import FieldError
-from ._reply import Reply, at, text, texts
+from ._reply import Reply, found, text
 from ._vendor import FieldPlaces, Finding, Places, Vendor
 
 # Contract 5.
@@ -18,6 +18,8 @@ _ID_LIMIT = CODE_LIMIT
 # No form has deeper fields or longer names; both bound the work on hostile ones.
 _STEPS_LIMIT = 32
 _POINTER_LIMIT = 1_024
+# Where the vendor's error object is, if the places do not say.
+_USUAL_DETAIL = ("/error",)
 # What RFC 3986 lets stand in a fragment, but for "/", which separates the steps.
 _FRAGMENT = "~!$&'()*+,;=:@?"
 
@@ -31,17 +33,14 @@ def find(vendor: Vendor, reply: Reply) -> Finding:
             return Finding(unreadable=True)
     parsed = reply.json()
     body = parsed if isinstance(parsed, dict) else {}
-    places, now = vendor.places, reply.now
+    places, headers = vendor.places, reply.headers
     message = text(body, places.message)
     return Finding(
         code=code_at(body, places.code)[1],
         message=message,
-        request_id=_header_id(reply, places) or id_at(body, places.request_id),
-        retry_after=_largest(
-            retry_after(reply.headers.get("retry-after", ""), now),
-            *(seconds(at(body, pointer), now) for pointer in places.retry_after),
-        ),
-        reset_after=_largest(*(seconds(reply.headers.get(name), now) for name in places.reset_headers)),
+        request_id=_header_id(headers, places) or id_at(body, places.request_id),
+        retry_after=_retry_after(body, places, reply),
+        reset_after=_longest([seconds(headers[name], reply.now) for name in places.reset_headers if name in headers]),
         errors=_errors(body, places, message),
         details=_error_object(body, places),
         body=body,
@@ -51,42 +50,49 @@ def find(vendor: Vendor, reply: Reply) -> Finding:
 
 def code_at(value: object, pointers: tuple[str, ...]) -> tuple[str | None, str | None]:
     """The first of these places that holds a code, and the code: a string of 1 to 128 characters between its blanks."""
-    for pointer, found in texts(value, pointers):
-        if len(code := found.strip()) <= CODE_LIMIT:
+    for pointer, member in found(value, pointers):
+        if isinstance(member, str) and 0 < len(code := member.strip()) <= CODE_LIMIT:
             return pointer, code
     return None, None
 
 
 def id_at(value: object, pointers: tuple[str, ...]) -> str | None:
     """The first of these places that holds an id: an integer, or a string that is not too long for one."""
-    for pointer in pointers:
-        found = at(value, pointer)
-        if isinstance(found, str | int) and not isinstance(found, bool) and 0 < len(str(found)) <= _ID_LIMIT:
-            return str(found)
+    for _, member in found(value, pointers):
+        if isinstance(member, str | int) and not isinstance(member, bool) and 0 < len(str(member)) <= _ID_LIMIT:
+            return str(member)
     return None
 
 
-def _header_id(reply: Reply, places: Places) -> str | None:
-    ids = (reply.headers.get(name, "") for name in places.request_id_headers)
-    return next((found for found in ids if 0 < len(found) <= _ID_LIMIT), None)
+def _header_id(headers: Mapping[str, str], places: Places) -> str | None:
+    for name in places.request_id_headers:
+        if name in headers and 0 < len(headers[name]) <= _ID_LIMIT:
+            return headers[name]
+    return None
 
 
-def _largest(*delays: int | None) -> int | None:
-    return max((delay for delay in delays if delay is not None), default=None)
+def _retry_after(body: object, places: Places, reply: Reply) -> int | None:
+    delays = [seconds(member, reply.now) for _, member in found(body, places.retry_after)]
+    if "retry-after" in reply.headers:
+        delays.append(retry_after(reply.headers["retry-after"], reply.now))
+    return _longest(delays)
+
+
+def _longest(delays: list[int | None]) -> int | None:
+    return max((delay for delay in delays if delay is not None), default=None) if delays else None
 
 
 def _error_object(body: object, places: Places) -> object:
     """The vendor's error object; the whole body where errors are flat."""
-    objects = (at(body, pointer) for pointer in places.detail or ("/error",))
-    return next((found for found in objects if isinstance(found, dict | list)), body)
+    for _, member in found(body, places.detail or _USUAL_DETAIL):
+        if isinstance(member, dict | list):
+            return member
+    return body
 
 
 def _errors(body: object, places: Places, message: str | None) -> tuple[FieldError, ...]:
     """The wrong fields, from the first place that names any."""
-    for pointer in places.errors.list:
-        value = at(body, pointer)
-        if value is None:
-            continue
+    for _, value in found(body, places.errors.list):
         # What the message has said already is no second error.
         if value != message and (errors := tuple(islice(_fields(value, places.errors), ERRORS_LIMIT))):
             return errors
@@ -99,7 +105,7 @@ def _fields(value: object, places: FieldPlaces) -> Iterator[FieldError]:
         if isinstance(member, str) and member.strip():
             yield FieldError(member)
         elif detail := text(member, places.detail):
-            where = (_pointer(at(member, pointer)) for pointer in places.pointer)
+            where = (_pointer(place) for _, place in found(member, places.pointer))
             yield FieldError(detail, next((pointer for pointer in where if pointer), None))
         elif isinstance(member, dict):
             for name, said in islice(member.items(), ERRORS_LIMIT):

@@ -7,7 +7,7 @@ from typing import Literal
 from ._find import code_at, id_at
 from ._normalize import Asked, Verdict, by_words, worded
 from ._problem import Problem
-from ._reply import Reply, at, text
+from ._reply import Reply, found, text
 from ._vendor import Failure, Finding, Route, Vendor
 
 # The documented jobs have a dozen parts. More failures than this in one payload say nothing new.
@@ -39,11 +39,11 @@ def inspect_job(vendor: Vendor, route: Route, reply: Reply, asked: Asked) -> Job
         pointer, code = _failed(failure, part)
         if pointer is None:
             return None
-        found = Finding(code, text(part, failure.message), job_id, body=part)
-        verdict = by_words(vendor, found, reply.status, own_credential=asked.own_credential)
+        finding = Finding(code, text(part, failure.message), job_id, body=part)
+        verdict = by_words(vendor, finding, reply.status, own_credential=asked.own_credential)
         if verdict is None:
             verdict = Verdict(failure.otherwise, None, f"the failure at {prefix}{pointer}")
-        return worded(vendor, asked, reply.status, found, verdict, job_pointer=prefix + pointer)
+        return worded(vendor, asked, reply.status, finding, verdict, job_pointer=prefix + pointer)
 
     # That the whole failed is one failure, in however many places it is told.
     wholes = (problem(failure, body) for failure in route.job if not failure.items)
@@ -55,7 +55,7 @@ def inspect_job(vendor: Vendor, route: Route, reply: Reply, asked: Asked) -> Job
 def _failed(failure: Failure, part: object) -> tuple[str | None, str | None]:
     """Where a job or a part of it says that it failed, by its code if it has one, and the code."""
     where, code = code_at(part, failure.code)
-    state = next((pointer for pointer in failure.at if _state(at(part, pointer)) in failure.equals), None)
+    state = next((pointer for pointer, said in found(part, failure.at) if _state(said) in failure.equals), None)
     if state is None and not (code and (failure.by_code or not failure.at)):
         return None, None
     return where or state, code
@@ -63,8 +63,7 @@ def _failed(failure: Failure, part: object) -> tuple[str | None, str | None]:
 
 def _parts(failure: Failure, body: object) -> list[tuple[object, str]]:
     """The members of the first list that there is, each with its pointer."""
-    for pointer in failure.items:
-        members = at(body, pointer)
+    for pointer, members in found(body, failure.items):
         if isinstance(members, list) and members:
             return [(member, f"{pointer}/{index}") for index, member in enumerate(members)]
     return []
@@ -81,11 +80,11 @@ def _state(value: object) -> str | None:
 
 def _result(job: tuple[Failure, ...], body: object, *, failures: bool) -> Literal["ok", "partial"] | None:
     """How a job ended that did not fail as a whole. While it tells a state that is not the end, None."""
-    states = {_state(at(body, pointer)) for failure in job if not failure.items for pointer in failure.at} - {None}
+    states = {_state(said) for failure in job if not failure.items for _, said in found(body, failure.at)} - {None}
     done = any(not states.isdisjoint(failure.done) for failure in job)
     if states and not done:
         return None
-    if failures or any(_positive(at(body, pointer)) for failure in job for pointer in failure.partial):
+    if failures or any(_positive(number) for failure in job for _, number in found(body, failure.partial)):
         return "partial"
     return "ok" if done else None
 

@@ -4,6 +4,7 @@ A vendor's reply as a value, and the readers that survive any body.
 Nothing here raises, whatever a vendor, or a proxy in between, has sent; what cannot be read is None.
 """
 
+import codecs
 import json
 from collections import deque
 from collections.abc import Iterator, Mapping
@@ -18,6 +19,8 @@ from ._delay import http_date
 _PARSED_LIMIT = 5 * 1024 * 1024
 # A dict with one member takes 232 bytes in CPython; a short text with its place in a list or dict about 100.
 _CONTAINER_COST, _MEMBER_COST = 240, 100
+
+_DECODE = json.JSONDecoder().decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +42,15 @@ class Reply:
 
     def json(self) -> object:
         """The body as JSON, or None for anything else: HTML, empty, cut short, a bomb. Its media type is not asked."""
-        containers, members = self.body.count(b"[") + self.body.count(b"{"), self.body.count(b",")
-        if containers * _CONTAINER_COST + members * _MEMBER_COST > _PARSED_LIMIT:
-            return None
+        body = self.body
+        # No byte costs more than a container's, so a short body is none.
+        if len(body) * _CONTAINER_COST > _PARSED_LIMIT:
+            containers, members = body.count(b"[") + body.count(b"{"), body.count(b",")
+            if containers * _CONTAINER_COST + members * _MEMBER_COST > _PARSED_LIMIT:
+                return None
         try:
-            # utf-8-sig: some begin with a BOM. replace: one bad byte must not hide the vendor's code.
-            parsed: object = json.loads(self.body.decode("utf-8-sig", "replace"))
+            # Some begin with a BOM. replace: one bad byte must not hide the vendor's code.
+            parsed: object = _DECODE(body.removeprefix(codecs.BOM_UTF8).decode(errors="replace"))
         # RecursionError: "[" * 10_000 is a valid prefix of JSON. ValueError: an integer of over 4,300 digits, too.
         except (ValueError, RecursionError):
             return None
@@ -57,35 +63,47 @@ class Reply:
 
 
 @cache
-def _steps(pointer: str) -> tuple[str, ...]:
-    """The unescaped steps of a JSON Pointer. Cached: pointers come from vendor files and settings, not from bodies."""
-    return tuple(step.replace("~1", "/").replace("~0", "~") for step in pointer.split("/")[1:])
+def _paths(pointers: tuple[str, ...]) -> tuple[tuple[str, list[str]], ...]:
+    """JSON Pointers with their unescaped steps. Cached: they come from vendor files and settings, not from bodies."""
+    return tuple(
+        (pointer, [step.replace("~1", "/").replace("~0", "~") for step in pointer.split("/")[1:]])
+        for pointer in pointers
+    )
+
+
+def found(value: object, pointers: tuple[str, ...]) -> list[tuple[str, object]]:
+    """What JSON Pointers (RFC 6901) point to, each with its pointer, but for those that lead nowhere or to null."""
+    there = []
+    for pointer, steps in _paths(pointers):
+        member = value
+        for step in steps:
+            if isinstance(member, dict):
+                # Most lead nowhere with their first step.
+                if step not in member:
+                    break
+                member = member[step]
+            elif isinstance(member, list) and step.isascii() and step.isdigit() and int(step) < len(member):
+                member = member[int(step)]
+            else:
+                break
+        else:
+            if member is not None:
+                there.append((pointer, member))
+    return there
 
 
 def at(value: object, pointer: str) -> object:
-    """What a JSON Pointer (RFC 6901) points to, or None."""
-    for step in _steps(pointer):
-        if isinstance(value, dict):
-            value = value.get(step)
-        elif isinstance(value, list) and step.isascii() and step.isdigit() and int(step) < len(value):
-            value = value[int(step)]
-        else:
-            return None
-    return value
-
-
-def texts(value: object, pointers: tuple[str, ...]) -> Iterator[tuple[str, str]]:
-    """Those of the places that hold a string with more than blanks in it: the pointer, the string."""
-    for pointer in pointers:
-        found = at(value, pointer)
-        if isinstance(found, str) and found.strip():
-            yield pointer, found
+    """What one pointer points to, or None."""
+    for _, member in found(value, (pointer,)):
+        return member
+    return None
 
 
 def text(value: object, pointers: tuple[str, ...]) -> str | None:
     """The first string with more than blanks in it."""
-    for _, found in texts(value, pointers):
-        return found
+    for _, member in found(value, pointers):
+        if isinstance(member, str) and member.strip():
+            return member
     return None
 
 
