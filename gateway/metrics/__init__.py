@@ -140,7 +140,7 @@ class VendorMetrics:
         self._vendor_duration = metrics.histogram("errgate_vendor_duration_seconds")
         self._connections = metrics.gauge("errgate_vendor_connections")
         self._in_flight = metrics.gauge("errgate_requests_in_flight")
-        self._children: dict[tuple[object, ...], Counter] = {}
+        self._error_counts: dict[tuple[HouseCode, str, Source, str], Level] = {}
         self._books = metrics.books
         self._tallies: dict[tuple[object, ...], Tally] = {}
         self._durations: dict[str, tuple[Seconds, Seconds | None]] = {}
@@ -276,12 +276,13 @@ class VendorMetrics:
         if vendor_seconds is not None:
             self._vendor_duration.labels(self._vendor, route).observe(vendor_seconds, exemplar)
 
-    def _error(self, house: HouseCode, label: str, source: Source, kind: str) -> Counter:
-        key = ("error", house, label, source, kind)
-        child = self._children.get(key)
-        if child is None:
-            child = self._children[key] = self._errors.labels(self._vendor, house.code, label, source.value, kind)
-        return child
+    def _error(self, house: HouseCode, label: str, source: Source, kind: str) -> Level:
+        key = (house, label, source, kind)
+        count = self._error_counts.get(key)
+        if count is None:
+            child = self._errors.labels(self._vendor, house.code, label, source.value, kind)
+            count = self._error_counts[key] = Level(self._books, child)
+        return count
 
 
 def encoded(registry: CollectorRegistry, accept: str) -> tuple[bytes, str]:

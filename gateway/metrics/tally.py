@@ -143,16 +143,17 @@ class Tally:
 
 class Level:
     """
-    How many there are of something, told as what was added since.
+    How many there are of something, or were, told as what was added since.
 
-    Mutable state: the difference. Two generations of the settings may share one gauge.
+    Mutable state: the difference. Two generations of the settings may share one metric.
     """
 
-    __slots__ = ("_books", "_difference", "_gauge", "is_open")
+    __slots__ = ("_books", "_difference", "_metric", "is_open")
 
-    def __init__(self, books: Books, gauge: Gauge) -> None:
+    def __init__(self, books: Books, metric: Gauge | Counter) -> None:
+        """`metric`: a counter of what only grows."""
         self._books = books
-        self._gauge = gauge
+        self._metric = metric
         self._difference = 0
         self.is_open = False
 
@@ -169,7 +170,7 @@ class Level:
             self._books.note(self)
 
     def tell(self) -> None:
-        """Tell the gauge."""
+        """Tell the metric."""
         difference, self._difference = self._difference, 0
         if difference:
-            self._gauge.inc(difference)
+            self._metric.inc(difference)

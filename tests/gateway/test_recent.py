@@ -170,14 +170,16 @@ def test_a_success_is_not_remembered(gateway: Gateway, outcome: Outcome | None) 
     ("problem", "outcome", "told"),
     [(PROBLEM, None, "caller_fault"), (PROBLEM, Outcome.REFUSED, "refused"), (None, Outcome.ABORTED, "aborted")],
 )
-def test_a_failure_is_remembered(gateway: Gateway, problem: Problem | None, outcome: Outcome | None, told: str) -> None:
+async def test_a_failure_is_remembered(
+    gateway: Gateway, problem: Problem | None, outcome: Outcome | None, told: str
+) -> None:
     """A request that failed, was refused or was cut off is remembered with how it ended."""
     (failure,) = finished(gateway, problem=problem, outcome=outcome).since(0)
 
     assert (failure.outcome, failure.vendor, failure.request_id) == (told, "pixii", "r-1")
 
 
-def test_an_unmapped_code_is_remembered_where_it_is_counted(gateway: Gateway) -> None:
+async def test_an_unmapped_code_is_remembered_where_it_is_counted(gateway: Gateway) -> None:
     """What the counter of unmapped codes counts is what the drift page names."""
     metrics = gateway.runtime.lanes["pixii"].metrics
 

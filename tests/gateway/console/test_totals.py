@@ -30,7 +30,7 @@ def counted(gateway: Gateway) -> dict[str, Totals]:
     return dict(totals(samples(gateway.metrics.registry, NAMES)))
 
 
-def test_requests_and_codes(gateway: Gateway) -> None:
+async def test_requests_and_codes(gateway: Gateway) -> None:
     """Requests are told by route and outcome, errors by house code and by the row that made them."""
     metrics, requests = gateway.runtime.lanes["pixii"].metrics, gateway.metrics.counter("errgate_requests_total")
     requests.labels("pixii", "poll", "GET", "200", "ok").inc()
@@ -38,6 +38,7 @@ def test_requests_and_codes(gateway: Gateway) -> None:
     requests.labels("pixii", "poll", "HEAD", "404", "caller_fault").inc()
     metrics.error(PROBLEM)
     metrics.error(PROBLEM, kind="job")
+    gateway.metrics.refresh()
 
     pixii = counted(gateway)["pixii"]
 
