@@ -16,6 +16,20 @@ from .upstream import Reason
 RETRY_AFTER_LIMIT_SECONDS = 3600
 
 
+# What every problem of a code has in its head.
+_FIELDS = {
+    house: (
+        (b"content-type", b"application/problem+json"),
+        (b"cache-control", b"no-store"),
+        (b"x-content-type-options", b"nosniff"),
+        (b"errgate-code", house.code.encode()),
+        (b"errgate-fault", house.fault.encode()),
+    )
+    for house in HouseCode
+}
+_SHOULD_RETRY, _SHOULD_NOT = (b"x-should-retry", b"true"), (b"x-should-retry", b"false")
+
+
 class Refused(Exception):
     """A request that goes no further, and what its caller is told."""
 
@@ -63,15 +77,8 @@ def refuse(  # noqa: PLR0913  (a problem has that many parts)
 
 def headers_of(problem: Problem, *, request_id: bytes) -> list[Header]:
     """The fields that say in the head what the envelope says in the body (contract 5)."""
-    fields = [
-        (b"content-type", b"application/problem+json"),
-        (b"cache-control", b"no-store"),
-        (b"x-content-type-options", b"nosniff"),
-        (b"errgate-code", problem.code.code.encode()),
-        (b"errgate-fault", problem.code.fault.value.encode()),
-        (b"x-should-retry", b"true" if problem.retryable else b"false"),
-        (b"x-request-id", request_id),
-    ]
+    should_retry = _SHOULD_RETRY if problem.retryable else _SHOULD_NOT
+    fields = [*_FIELDS[problem.code], should_retry, (b"x-request-id", request_id)]
     if problem.retryable and problem.retry_after is not None and problem.retry_after <= RETRY_AFTER_LIMIT_SECONDS:
         fields.append((b"retry-after", str(problem.retry_after).encode()))
     if problem.source is not Source.VENDOR:

@@ -13,6 +13,9 @@ from enum import Enum, StrEnum, unique
 class Fault(StrEnum):
     """Who must act before the request can succeed."""
 
+    # Each error looks some up; an Enum's own hash is a function of Python.
+    __hash__ = str.__hash__
+
     CALLER = "caller"
     OPERATOR = "operator"
     VENDOR = "vendor"
@@ -20,6 +23,8 @@ class Fault(StrEnum):
 
 class Source(StrEnum):
     """Where it failed."""
+
+    __hash__ = str.__hash__
 
     VENDOR = "vendor"
     NETWORK = "network"
@@ -271,6 +276,8 @@ class HouseCode(Enum):
         self.sentence = sentence
         self.meaning = meaning
         self.advice = advice
+
+    __hash__ = object.__hash__
 
     def __str__(self) -> str:
         return self.code

@@ -44,8 +44,9 @@ def to_problem(
     """
     id_names, fates = _rules(code, own_credential, tuple(request_id_headers))
     kept, noted = sift(headers, fates)
-    gone = nominated(noted.get(b"connection", ()))
-    kept = without_controls([header for header in kept if header[0] not in gone])
+    if b"connection" in noted and (gone := nominated(noted[b"connection"])):
+        kept = [header for header in kept if header[0] not in gone]
+    kept = without_controls(kept)
     kept.append((b"date", one_date(noted.get(b"date", ()), date)))
     if vendor_id := vendor_id_in(id_names, noted) or vendor_request_id(request_id):
         kept.append((b"errgate-vendor-request-id", vendor_id))
@@ -72,6 +73,8 @@ def errgate_fields(*, code: str, fault: str, source: str, instance: str, retryab
     ]
 
 
+# Of names there is one, and of statuses and errors there are few.
+@lru_cache(maxsize=256)
 def proxy_status(name: str, *, received_status: int | None = None, error: str | None = None) -> Header:
     """Our member of `Proxy-Status` (RFC 9209): the status a vendor sent, or why there was none."""
     member = name if _TOKEN.fullmatch(name) else f'"{name}"'
