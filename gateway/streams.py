@@ -204,6 +204,8 @@ class Download:
 
         `ended` tells whether that was all; `cut` whether it broke off.
         """
+        if self.ended:
+            return b"".join(self._ahead)
         size = sum(map(len, self._ahead))
         deadline = None if seconds is None else asyncio.get_running_loop().time() + seconds
         while not self.ended and size <= limit:
