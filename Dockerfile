@@ -1,11 +1,11 @@
-# The image of errgate: the wheel and its pinned dependencies in a virtual environment, on a plain Python.
+# The image of errgate: the compiled wheel and its pinned dependencies in a virtual environment, on a plain Python.
 #
 #   docker build -t errgate .                         the image
 #   docker build --target sbom --output . .           sbom.cdx.json, what Python packages are in it (CycloneDX)
 #
-# The base is pinned by its digest; another one, or a mirror's, comes in by --build-arg PYTHON_IMAGE=…, and must have
-# Python 3.11 or later as python3, with venv. Both stages stand on the same base, so that the environment's interpreter is
-# where it was when it was made.
+# The base is pinned by its digest; another one, or a mirror's, comes in by --build-arg PYTHON_IMAGE=…, and must be a
+# Debian with Python 3.11 or later as python3, with venv and headers. Both stages stand on the same base, so that the
+# environment's interpreter is where it was when it was made, and what was compiled meets the C library that it knows.
 #
 # pip asks the index that it is told of: by its default, or by what the two optional secrets say.
 #   --secret id=pip,src=pip.conf      a pip.conf: an index of your own, its credentials
@@ -20,7 +20,14 @@ ENV PIP_CONFIG_FILE=/run/secrets/pip \
     PIP_ROOT_USER_ACTION=ignore \
     PYTHONDONTWRITEBYTECODE=1
 
-# What builds, apart from what is built: neither pip nor a build backend is in the image.
+# The compiler of docs/decisions/0009-compiled.md. Debian keeps one version of each in its archive: a pinned one would be
+# gone with the next mend of it.
+# hadolint ignore=DL3008
+RUN apt-get update \
+ && apt-get install --yes --no-install-recommends gcc libc6-dev \
+ && rm -rf /var/lib/apt/lists/*
+
+# What builds, apart from what is built: neither pip nor a build backend nor a compiler is in the image.
 COPY requirements-build.lock requirements-image.lock ./
 RUN --mount=type=secret,id=pip --mount=type=secret,id=ca \
     python3 -m venv /opt/build \
@@ -33,11 +40,11 @@ RUN --mount=type=secret,id=pip --mount=type=secret,id=ca \
  && /opt/build/bin/pip --python /opt/errgate/bin/python install --no-compile --require-hashes --only-binary :all: \
     -r requirements-otel.lock
 
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml setup.py README.md LICENSE ./
 COPY gateway gateway
 COPY normalizers normalizers
 # Byte code by the content of its source, so that no clock and no writable disk matters when it runs.
-RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --no-index --wheel-dir /tmp/wheel . \
+RUN ERRGATE_COMPILE=1 /opt/build/bin/pip wheel --no-deps --no-build-isolation --no-index --wheel-dir /tmp/wheel . \
  && /opt/build/bin/pip --python /opt/errgate/bin/python install --no-compile --no-deps --no-index /tmp/wheel/*.whl \
  && /opt/errgate/bin/python -m compileall -q --invalidation-mode unchecked-hash \
     /opt/errgate/lib \

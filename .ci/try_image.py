@@ -86,9 +86,9 @@ class Builder:
         return run(*self._command, *arguments, quiet=quiet)
 
     def base(self) -> str:
-        """A Debian with Python and nothing else, as an image."""
+        """A Debian with Python, its headers and nothing else, as an image."""
         tar = self._scratch / "base.tar"
-        packages = "python3,python3-venv,ca-certificates"
+        packages = "python3,python3-venv,python3-dev,ca-certificates"
         codename = run("sh", "-c", ". /etc/os-release && echo $VERSION_CODENAME")
         run("mmdebstrap", "--variant=minbase", f"--include={packages}", codename, tar)
         container = self("from", "scratch")
@@ -269,6 +269,10 @@ def try_files(image: Path) -> None:
     listed = sorted(component["name"].lower().replace("-", "_") for component in found)
     expect("packages, and of them in the SBOM", (len(installed), listed == installed), (len(listed), True))
     expect("pip or a build backend", [name for name in ("pip", "setuptools", "wheel") if (site / name).exists()], [])
+    path = ["proxy", "replies", "sending"]
+    expect("compiled, among others", [name for name in path if [*(site / "gateway").glob(f"{name}.*.so")]], path)
+    compilers = [name for name in ("gcc", "cc", "as") if (image / "usr" / "bin" / name).exists()]
+    expect("a compiler", compilers, [])
     owners = {
         (path.lstat().st_uid, path.lstat().st_mode & 0o022 if not path.is_symlink() else 0) for path in home.rglob("*")
     }
