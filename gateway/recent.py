@@ -9,6 +9,7 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 from uuid import uuid4
 
 from normalizers import HouseCode, Problem
@@ -23,8 +24,7 @@ REMEMBERED_ERRORS = 10
 REMEMBERED_CODES = 100
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(NamedTuple):
     """A request that failed, or a job that a poll found failed; `at` in Unix seconds, `number` counts them all."""
 
     number: int

@@ -116,7 +116,9 @@ def normalize(vendor: Vendor, reply: Reply, asked: Asked = _ASKED, *, status: in
     found = find(vendor, reply)
     own = asked.own_credential
     verdict = by_words(vendor, found, meant, own_credential=own) or by_status(vendor, meant, own_credential=own)
-    delays = (found.retry_after, found.reset_after if verdict.house in _WINDOWED else None)
+    retry_after = found.retry_after
+    if found.reset_after is not None and verdict.house in _WINDOWED:
+        retry_after = max(found.reset_after, retry_after or 0)
     maybe_applied = meant in _MAYBE_APPLIED and verdict.row is None
     repeatable = asked.method in _IDEMPOTENT or asked.idempotency_key
     return worded(
@@ -125,7 +127,7 @@ def normalize(vendor: Vendor, reply: Reply, asked: Asked = _ASKED, *, status: in
         reply.status,
         found,
         verdict,
-        retry_after=max((delay for delay in delays if delay is not None), default=None),
+        retry_after=retry_after,
         retryable=verdict.house.retryable and (repeatable or not maybe_applied),
     )
 
@@ -186,15 +188,16 @@ def worded(
     **circumstances: Unpack[Circumstances],
 ) -> Problem:
     """The problem in the vendor's words, as far as they may be shown, else in ours."""
-    house, callers = verdict.house, verdict.house.fault is Fault.CALLER
+    house, scrub = verdict.house, asked.scrub
+    callers = house.fault is Fault.CALLER
     always = asked.vendor_messages == "always"
     shown = always or (callers and asked.vendor_messages == "caller_faults")
-
-    def clean(text: str | None) -> str | None:
-        return (cleaned(text, asked.scrub) or None) if text else None
-
-    message = clean(found.message) if shown else None
-    errors = (FieldError(cleaned(error.detail, asked.scrub), clean(error.pointer)) for error in found.errors)
+    message = _clean(found.message, scrub) if shown else None
+    errors: tuple[FieldError, ...] = ()
+    if found.errors and callers and shown:
+        errors = tuple(
+            [FieldError(cleaned(error.detail, scrub), _clean(error.pointer, scrub)) for error in found.errors]
+        )
     return Problem(
         house,
         Source.VENDOR,
@@ -202,17 +205,21 @@ def worded(
         vendor=vendor.name,
         vendor_error=VendorError(
             status,
-            clean(found.code),
+            _clean(found.code, scrub),
             message,
-            clean(found.request_id),
-            detailed(found.details, asked.scrub) if always else None,
+            _clean(found.request_id, scrub),
+            detailed(found.details, scrub) if always else None,
         ),
-        errors=tuple(errors) if callers and shown else (),
+        errors=errors,
         rule=verdict.rule,
         label=verdict.row.code if verdict.row else "other" if found.code else "none",
         unreadable=found.unreadable,
         **circumstances,
     )
+
+
+def _clean(text: str | None, scrub: Callable[[str], str]) -> str | None:
+    return (cleaned(text, scrub) or None) if text else None
 
 
 def _house(row: Row | StatusRow, status: int, *, own_credential: bool) -> HouseCode:

@@ -7,20 +7,48 @@ The schema is the longer half of this file; it stays beside the members that it 
 """
 
 import json
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 
 from ._codes import Fault, HouseCode, Source
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, init=False)
 class VendorError:
     """What the vendor said, in its own words. `status` is the one on its status line, also for an error in a 200."""
 
     status: int
-    code: str | None = field(default=None, repr=False)
-    message: str | None = field(default=None, repr=False)
-    request_id: str | None = field(default=None, repr=False)
-    details: object | None = field(default=None, repr=False)
+    code: str | None = field(repr=False)
+    message: str | None = field(repr=False)
+    request_id: str | None = field(repr=False)
+    details: object | None = field(repr=False)
+
+    # Written out, here and below: each error makes one, and what `dataclass` writes is slow and never compiled.
+    def __init__(
+        self,
+        status: int,
+        code: str | None = None,
+        message: str | None = None,
+        request_id: str | None = None,
+        details: object = None,
+    ) -> None:
+        self.status = status
+        self.code = code
+        self.message = message
+        self.request_id = request_id
+        self.details = details
+
+    def members(self) -> dict[str, object]:
+        """What is known of it."""
+        members: dict[str, object] = {"status": self.status}
+        if self.code is not None:
+            members["code"] = self.code
+        if self.message is not None:
+            members["message"] = self.message
+        if self.request_id is not None:
+            members["request_id"] = self.request_id
+        if self.details is not None:
+            members["details"] = self.details
+        return members
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +57,10 @@ class FieldError:
 
     detail: str = field(repr=False)
     pointer: str | None = field(default=None, repr=False)
+
+    def members(self) -> dict[str, object]:
+        """What is known of it."""
+        return {"detail": self.detail} if self.pointer is None else {"detail": self.detail, "pointer": self.pointer}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +71,7 @@ class Limit:
     scope: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, init=False)
 class Problem:
     """
     One failure. The house code decides status, title and fault.
@@ -53,44 +85,76 @@ class Problem:
     code: HouseCode
     source: Source
     detail: str = field(repr=False)
-    vendor: str | None = None
-    vendor_error: VendorError | None = None
-    errors: tuple[FieldError, ...] = ()
-    retry_after: int | None = None
-    retryable: bool | None = None  # None stands for the code's own, which __post_init__ puts in its place
-    limit: Limit | None = None
-    job_pointer: str | None = None
-    rule: str = ""
-    label: str = "none"
-    unreadable: bool = False
+    vendor: str | None
+    vendor_error: VendorError | None
+    errors: tuple[FieldError, ...]
+    retry_after: int | None
+    retryable: bool
+    limit: Limit | None
+    job_pointer: str | None
+    rule: str
+    label: str
+    unreadable: bool
 
-    def __post_init__(self) -> None:
-        if self.retryable is None:
-            object.__setattr__(self, "retryable", self.code.retryable)
+    def __init__(  # noqa: PLR0913  (a record)
+        self,
+        code: HouseCode,
+        source: Source,
+        detail: str,
+        *,
+        vendor: str | None = None,
+        vendor_error: VendorError | None = None,
+        errors: tuple[FieldError, ...] = (),
+        retry_after: int | None = None,
+        retryable: bool | None = None,
+        limit: Limit | None = None,
+        job_pointer: str | None = None,
+        rule: str = "",
+        label: str = "none",
+        unreadable: bool = False,
+    ) -> None:
+        self.code = code
+        self.source = source
+        self.detail = detail
+        self.vendor = vendor
+        self.vendor_error = vendor_error
+        self.errors = errors
+        self.retry_after = retry_after
+        self.retryable = code.retryable if retryable is None else retryable
+        self.limit = limit
+        self.job_pointer = job_pointer
+        self.rule = rule
+        self.label = label
+        self.unreadable = unreadable
 
     def members(self, *, base_uri: str, instance: str, request_id: str) -> dict[str, object]:
         """The envelope, in the order of contract 5. `instance` is the whole URI; absent members are left out."""
-        always = {
-            "type": base_uri + self.code.code,
-            "title": self.code.title,
+        code, error = self.code, self.vendor_error
+        members: dict[str, object] = {
+            "type": base_uri + code.code,
+            "title": code.title,
             "status": self.code.status,
             "detail": self.detail,
             "instance": instance,
-            "code": self.code.code,
-            "source": self.source.value,
-            "fault": self.code.fault.value,
+            "code": code.code,
+            "source": self.source,
+            "fault": code.fault,
             "retryable": self.retryable,
         }
-        known = {
-            "retry_after": self.retry_after,
-            "request_id": request_id,
-            "vendor": self.vendor,
-            "vendor_error": self.vendor_error and _present(self.vendor_error),
-            "errors": [_present(error) for error in self.errors] or None,
-            "limit": self.limit and _present(self.limit),
-            "job_pointer": self.job_pointer,
-        }
-        return always | {name: value for name, value in known.items() if value is not None}
+        if self.retry_after is not None:
+            members["retry_after"] = self.retry_after
+        members["request_id"] = request_id
+        if self.vendor is not None:
+            members["vendor"] = self.vendor
+        if error is not None:
+            members["vendor_error"] = error.members()
+        if self.errors:
+            members["errors"] = [each.members() for each in self.errors]
+        if self.limit is not None:
+            members["limit"] = {"name": self.limit.name, "scope": self.limit.scope}
+        if self.job_pointer is not None:
+            members["job_pointer"] = self.job_pointer
+        return members
 
     def encode(self, *, base_uri: str, instance: str, request_id: str) -> bytes:
         """The envelope as strict JSON in UTF-8."""
@@ -129,12 +193,6 @@ def problem_schema() -> dict[str, object]:
 
 
 _ENCODE = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
-
-_NAMES = {kind: tuple(each.name for each in fields(kind)) for kind in (VendorError, FieldError, Limit)}
-
-
-def _present(part: VendorError | FieldError | Limit) -> dict[str, object]:
-    return {name: value for name in _NAMES[type(part)] if (value := getattr(part, name)) is not None}
 
 
 def _part(required: str, **properties: object) -> dict[str, object]:

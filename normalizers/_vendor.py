@@ -8,7 +8,7 @@ JSON Pointers, tried in order. It is one file because it is one vocabulary: type
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from ._codes import HouseCode
 from ._problem import FieldError
@@ -166,8 +166,7 @@ class SuccessError:
     statuses: bool = False
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Finding:
+class Finding(NamedTuple):
     """
     What a vendor said, in its own words, unsafe still. Every part may be missing.
 
@@ -184,6 +183,9 @@ class Finding:
     details: object | None = None
     body: object | None = None
     unreadable: bool = False
+
+    def __repr__(self) -> str:
+        return object.__repr__(self)
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,7 @@ def _rules(code: str, own_credential: bool, request_id_headers: tuple[str, ...])
     return id_names, Fates(noting, lambda name: name in wanted or name.startswith(_KEPT_PREFIXES))
 
 
-def errgate_fields(*, code: str, fault: str, source: str, instance: str, retryable: bool | None) -> list[Header]:
+def errgate_fields(*, code: str, fault: str, source: str, instance: str, retryable: bool) -> list[Header]:
     """What `errors: header` adds to an error that otherwise passes as it is (contract 5)."""
     return [
         (b"errgate-code", code.encode("ascii")),
