@@ -2,9 +2,9 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-SOURCES := gateway normalizers tests docs benchmarks
+SOURCES := setup.py gateway normalizers tests docs benchmarks
 
-.PHONY: help demo test check fuzz soak bench bench-limits mutants image-test docs lock clean
+.PHONY: help demo test test-compiled check fuzz soak bench bench-limits mutants image-test docs lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 21
@@ -14,6 +14,13 @@ demo: .venv/runtime ## the sandbox vendors and the gateway over them, on loopbac
 
 test: .venv/dev ## the tests on two cores, with branch coverage; one of them: make test ARGS="-k name --no-cov"
 	$(BIN)/pytest -n 2 --cov $(ARGS)
+
+test-compiled: .venv/dev .compiled/wheel/ready ## what a request passes through, compiled: its tests, about three minutes and one for the compiler
+	@mkdir -p .compiled/checkout
+	@rm -rf .compiled/checkout/*
+	@cp -r pyproject.toml setup.py tests .compiled/checkout
+	@$(BIN)/python -m zipfile -e .compiled/wheel/errgate-*.whl .compiled/checkout
+	cd .compiled/checkout && PYTHONPATH=$(CURDIR)/.compiled/checkout $(CURDIR)/$(BIN)/pytest -p tests.compiled -n 2 $(PATH_TESTS) $(ARGS)
 
 check: .venv/dev ## format, lint and types, then the tests: what must pass before a push
 	$(BIN)/ruff format --check $(SOURCES)
@@ -28,7 +35,8 @@ soak: .venv/dev ## chaos for five minutes, then slow callers; prints what was se
 	$(BIN)/python -m tests.soak.chaos
 	$(BIN)/python -m tests.soak.slow
 
-bench: .venv/runtime .bench/python/ready .bench/node/ready ## errgate beside its peers, about eight minutes; a short look: make bench ARGS=--quick
+bench: .venv/runtime .bench/python/ready .bench/node/ready ## errgate beside its peers, about ten minutes; a short look: make bench ARGS=--quick
+	-$(MAKE) --no-print-directory .bench/errgate/ready
 	$(BIN)/python -m benchmarks $(ARGS)
 
 bench-limits: .venv/runtime ## what a decision over three limits costs, in one process and in shared memory
@@ -51,13 +59,13 @@ lock: .venv/lock ## writes the seven lock files anew from pyproject.toml
 	$(COMPILE) requirements.lock pyproject.toml
 	$(COMPILE) requirements-dev.lock pyproject.toml --group dev --constraint requirements.lock
 	$(COMPILE) requirements-fuzz.lock --group fuzz
-	$(COMPILE) requirements-build.lock --group build
+	$(COMPILE) requirements-build.lock --group build --constraint requirements-dev.lock
 	$(COMPILE) requirements-bench.lock --group bench
 	$(COMPILE) requirements-otel.lock pyproject.toml --extra otel --constraint requirements.lock
-	$(COMPILE) requirements-image.lock --group image
+	$(COMPILE) requirements-image.lock --group image --constraint requirements-build.lock
 
 clean: ## removes .venv and everything that tools have left
-	rm -rf .venv .bench build dist *.egg-info .coverage .coverage.* htmlcov .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .bench .compiled build dist *.egg-info .coverage .coverage.* htmlcov .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	rm -rf tests/e2e/typescript/node_modules
 	find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -83,6 +91,27 @@ $(BIN)/pip:
 
 .venv/fuzz: requirements-fuzz.lock .venv/dev
 	$(BIN)/pip install --disable-pip-version-check --only-binary :all: --require-hashes -r requirements-fuzz.lock
+	@touch $@
+
+# The compiled wheel (docs/decisions/0009-compiled.md). What was made of other sources is removed first, so that neither
+# the tests nor the benchmark meet it where the compiler then fails.
+PACKAGE := setup.py pyproject.toml requirements-build.lock \
+	$(shell find gateway normalizers -name __pycache__ -prune -o -type f -print)
+
+.compiled/wheel/ready: $(PACKAGE) | .venv/runtime
+	rm -rf .compiled/wheel .bench/errgate build
+	ERRGATE_COMPILE=1 $(BIN)/pip wheel --disable-pip-version-check --quiet --no-deps --no-build-isolation \
+		--wheel-dir .compiled/wheel .
+	@touch $@
+
+# The suites over what setup.py compiles; the rest asks for modules that are plain Python in either form.
+PATH_TESTS := tests/normalizers tests/gateway/headers tests/gateway/limits tests/gateway/upstream
+
+# What the benchmark measures: that wheel as it is installed, away from the sources.
+.bench/errgate/ready: .compiled/wheel/ready requirements.lock
+	$(BIN)/python -m venv --clear .bench/errgate
+	.bench/errgate/bin/pip install --disable-pip-version-check --quiet --require-hashes -r requirements.lock
+	.bench/errgate/bin/pip install --disable-pip-version-check --quiet --no-deps .compiled/wheel/errgate-*.whl
 	@touch $@
 
 # The benchmark's peers, in environments of their own. One that cannot be installed is named by the benchmark.

@@ -10,11 +10,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchmarks import errgate
 from benchmarks.processes import Process, free_port
 from benchmarks.stub import Stub
 
 HERE = Path(__file__).parent
-ROOT = HERE.parent.parent
+ROOT = errgate.ROOT
 # Where `make bench` puts what is no part of errgate: a Python environment and a folder of Node packages.
 PYTHON = ROOT / ".bench" / "python" / "bin"
 NODE = ROOT / ".bench" / "node"
@@ -38,14 +39,14 @@ class Peer:
     One row.
 
     `needs` are files or programs without which it is missing, `install` says how it is had; `command` is given what
-    fills the template.
+    fills the template, and `errgate.start` stands in for it where there is none.
     """
 
     name: str
     does: str
     install: str
     needs: tuple[str | Path, ...]
-    command: Callable[[Mapping[str, object]], list[str | Path]]
+    command: Callable[[Mapping[str, object]], list[str | Path]] | None
     # A template beside this file, and what else fills it.
     template: str | None = None
     extra: Mapping[str, object] = field(default_factory=dict)
@@ -57,6 +58,11 @@ class Peer:
 
     def start(self, place: Place) -> Process:
         """Start it; it answers when this returns. Raises `NotStarted`."""
+        if self.command is None:
+            vendors = errgate.vendors(place.stub)
+            process = errgate.start(place.folder, vendors, cores=place.cores, name="errgate-plain", compiled=False)
+            process.answered("/plain/v1/ok", errgate.FIELDS)
+            return process
         port = free_port()
         named = self.name.translate(str.maketrans("/ +@", "----"))
         # Envoy knows the language of a file by its ending.
@@ -104,6 +110,13 @@ HELLO = Peer(
 )
 
 PEERS = (
+    Peer(
+        "errgate, plain Python",
+        "the same, not compiled",
+        "a C compiler and Python's headers, then `make bench`; until then errgate itself is plain Python",
+        (errgate.READY,),
+        None,
+    ),
     Peer(
         "@fastify/http-proxy",
         "forwards, nothing else",
