@@ -20,7 +20,7 @@ from pathlib import Path
 import uvloop
 
 from benchmarks import stub
-from gateway.upstream import Call, Deadlines, Upstream
+from gateway.upstream import Call, Deadlines, Fields, Upstream
 from gateway.upstream.http1 import Http1Upstream
 from gateway.upstream.httpx import HttpxUpstream
 
@@ -39,7 +39,7 @@ async def ask(upstream: Upstream, target: bytes, until: float) -> int:
     """One request after the other until then; how many."""
     count = 0
     while time.perf_counter() < until:
-        async with upstream.exchange(Call(b"GET", target, HEADERS, None, DEADLINES)) as exchange:
+        async with upstream.exchange(Call(b"GET", target, Fields(HEADERS), None, DEADLINES)) as exchange:
             async for _ in exchange.chunks():
                 pass
         count += 1

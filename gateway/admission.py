@@ -180,7 +180,7 @@ class Admission:
             Refused: held, or over a limit, or the gateway stops and nobody waits any longer.
         """
         began = time.monotonic_ns() // 1000
-        until = None
+        until = 0
         try:
             decision = await self._gates.queue.take(self._gate.limits, self._keys(), self._held_by())
             until = decision.now.steady

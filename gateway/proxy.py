@@ -9,6 +9,7 @@ One file, since it is one story; each step is a few lines, and what a step does 
 
 import asyncio
 import logging
+from collections.abc import Sequence
 
 from starlette.types import Receive, Scope, Send
 
@@ -28,7 +29,7 @@ from .problems import Refused, no_reply, not_allowed, refuse, too_large
 from .replies import Judge
 from .resilience import REPLAYED_LIMIT_BYTES
 from .streams import CallerGone, Connection, Presence, Upload
-from .upstream import Call, Cut, NoReply
+from .upstream import Call, Cut, Fields, NoReply
 
 # Methods that the gateway forwards; any other is 501 (W-037), and TRACE, which would reflect a credential, 405 (W-035).
 FORWARDED = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -93,17 +94,23 @@ class _Passage:
         self.scope = scope
         self.receive = receive
         self.method: str = scope["method"]
-        # uvicorn appends the request's trailers to its list once the body is read: they are not header fields (W-054).
-        self.received: tuple[Header, ...] = tuple(scope["headers"])
         self.connection: Connection | None = scope.get("extensions", _NO_EXTENSIONS).get("errgate")
+        # Other servers append the request's trailers once the body is read: they are not header fields (W-054).
+        self.received: Sequence[Header] = scope["headers"] if self.connection is not None else tuple(scope["headers"])
         self.presence = Presence(receive, self.connection)
         self.upload: Upload | None = None
-        names = dict(self.received)
-        self.trace = trace or (identity.trace(self.received) if b"traceparent" in names else None)
+        # The same head, if it came before on this connection.
+        self.heard = self._heard(scope["http_version"])
+        # Whether the head names the request or its trace.
+        self.is_named = False
+        if self.heard is None:
+            names = dict(self.received)
+            self.is_named = b"traceparent" in names or b"x-request-id" in names
+        self.trace = trace or (identity.trace(self.received) if self.is_named else None)
         self.access = Access(
             metrics=runtime.metrics.nobody,
             method=self.method,
-            request_id=identity.request_id(self.received if b"x-request-id" in names else ()),
+            request_id=identity.request_id(self.received if self.is_named else ()),
             trace_id=None if self.trace is None else self.trace.trace_id,
         )
         self.answer = Answer(runtime.settings, self.access, self.presence, send, self.connection)
@@ -137,7 +144,7 @@ class _Passage:
 
         # 1. Read the head.
         version: str = self.scope["http_version"]
-        heard = self._heard(version)
+        heard = self.heard
         framing = read_framing(version, self.received) if heard is None else heard.framing
         if self.method == "OPTIONS" and self.scope["raw_path"] == b"*":
             await self.answer.options(FORWARDED)
@@ -185,8 +192,8 @@ class _Passage:
         if hops == 0:
             await self.answer.options(FORWARDED)
             return
-        headers = heard.sent if heard is not None else self._head(lane, version, framing, caller, hops)
-        access.keyed = lane.sender.counts_key(headers)
+        fields = heard.sent if heard is not None else self._fields(lane, version, framing, caller, hops)
+        access.keyed = lane.sender.counts_key(fields.lines)
         if framing.has_content:
             self.upload = Upload(
                 self.receive,
@@ -202,7 +209,7 @@ class _Passage:
         call = Call(
             method=self.method.encode("ascii"),
             target=path + b"?" + query if query else path,
-            headers=headers,
+            fields=fields,
             body=self.upload,
             timeouts=lane.timeouts[route.name],
             ready=admission.ready if admission.holds else None,
@@ -252,7 +259,7 @@ class _Passage:
         finally:
             last = access.call
             admission.settle(sent=last is not None and last.sent_at is not None)
-            # It leads from the notes on the request back to them: nothing of a request waits for the collector of cycles.
+            # It leads from a call to its notes, and they to the call: nothing waits for the collector of cycles.
             call.ready = None
             if last is not None:
                 last.ready = None
@@ -302,10 +309,10 @@ class _Passage:
             target.check_query(self.scope["raw_path"], query)
         return way
 
-    def _head(self, lane: Lane, version: str, framing: Framing, caller: Caller, hops: int | None) -> list[Header]:
-        """The head for the vendor; remembered where nothing but the caller's head makes it what it is."""
+    def _fields(self, lane: Lane, version: str, framing: Framing, caller: Caller, hops: int | None) -> Fields:
+        """The vendor's header fields; remembered where nothing but the caller's head makes them what they are."""
         forward = lane.settings.forward
-        headers = lane.to_vendor(
+        lines = lane.to_vendor(
             self.received,
             framing,
             http_version=version,
@@ -314,9 +321,11 @@ class _Passage:
             request_id=self.access.request_id.encode("ascii"),
             max_forwards=None if hops is None else hops - 1,
         )
-        if self.connection is not None and hops is None and not (forward.trace or forward.caller_address):
-            self.connection.memory.last = Heard(lane, version, self.received, framing, caller, headers)
-        return headers
+        fields = Fields(lines)
+        fresh = self.is_named or hops is not None or forward.trace or forward.caller_address
+        if self.connection is not None and not fresh:
+            self.connection.memory.last = Heard(lane, version, self.received, framing, caller, fields)
+        return fields
 
     def _no_such_vendor(self, caller: Caller) -> Refused:
         allowed = ", ".join(caller.allowed_vendors(self.runtime.lanes)) or "none"

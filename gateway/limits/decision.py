@@ -5,6 +5,7 @@ All of them admit it and all are charged, or none is. Where several refuse, the 
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from normalizers import HouseCode
@@ -23,7 +24,8 @@ class Charge(NamedTuple):
     mark: int
 
 
-class Decision(NamedTuple):
+@dataclass(slots=True, init=False)
+class Decision:
     """
     What became of a request.
 
@@ -36,13 +38,38 @@ class Decision(NamedTuple):
     limits: tuple[Limit, ...]
     keys: tuple[str, ...]
     now: Moment
-    standings: tuple[Standing, ...] = ()
-    marks: tuple[int, ...] = ()
-    refusing: tuple[int, ...] = ()
-    free_at: int = 0
-    scope: Scope | None = None
-    token: int = 0
-    held: Held | None = None
+    standings: tuple[Standing, ...]
+    marks: tuple[int, ...]
+    refusing: tuple[int, ...]
+    free_at: int
+    scope: Scope | None
+    token: int
+    held: Held | None
+
+    # Written out: each request makes one, and what `dataclass` writes is never compiled.
+    def __init__(  # noqa: PLR0913, PLR0917  (a record)
+        self,
+        limits: tuple[Limit, ...],
+        keys: tuple[str, ...],
+        now: Moment,
+        standings: tuple[Standing, ...] = (),
+        marks: tuple[int, ...] = (),
+        refusing: tuple[int, ...] = (),
+        free_at: int = 0,
+        scope: Scope | None = None,
+        token: int = 0,
+        held: Held | None = None,
+    ) -> None:
+        self.limits = limits
+        self.keys = keys
+        self.now = now
+        self.standings = standings
+        self.marks = marks
+        self.refusing = refusing
+        self.free_at = free_at
+        self.scope = scope
+        self.token = token
+        self.held = held
 
     @property
     def admitted(self) -> bool:
@@ -93,15 +120,19 @@ def decide(
     steady, wall = now
     if holding is not None and (held := hold.held(holding, steady)) is not None:
         return Decision(limits, keys, now, free_at=held.until, scope=scope, held=held)
-    times = [limit.rule.free_at(cells, limit.cost, steady, wall) for limit, cells in zip(limits, counters, strict=True)]
+    times: list[int] = []
+    for number, limit in enumerate(limits):
+        times.append(limit.rule.free_at(counters[number], limit.cost, steady, wall))
     if times and max(times) > steady:
         refusing = sorted([(-free_at, number) for number, free_at in enumerate(times) if free_at > steady])
-        left = [limit.rule.standing(cells, steady, wall) for limit, cells in zip(limits, counters, strict=True)]
+        left = [limit.rule.standing(counters[number], steady, wall) for number, limit in enumerate(limits)]
         numbers = tuple([number for _, number in refusing])
         return Decision(limits, keys, now, tuple(left), (), numbers, -refusing[0][0], scope)
-    charged = [
-        limit.rule.charge(cells, limit.cost, steady, wall) for limit, cells in zip(limits, counters, strict=True)
-    ]
-    marks, standings = zip(*charged, strict=True) if charged else ((), ())
+    marks: list[int] = []
+    standings: list[Standing] = []
+    for number, limit in enumerate(limits):
+        mark, standing = limit.rule.charge(counters[number], limit.cost, steady, wall)
+        marks.append(mark)
+        standings.append(standing)
     token = 0 if holding is None or scope is None else hold.go(holding, steady, scope.lease)
-    return Decision(limits, keys, now, standings, marks, (), 0, scope, token)
+    return Decision(limits, keys, now, tuple(standings), tuple(marks), (), 0, scope, token)

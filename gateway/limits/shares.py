@@ -8,7 +8,7 @@ that is back.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
-from typing import NamedTuple
+from typing import TypeAlias
 
 from . import hold
 from .calendar import Calendar
@@ -25,18 +25,18 @@ PARTS_LIMIT = 4096
 ASKED_LIMIT = 65_536
 
 
+# What one counter has admitted: its limit, its key, and the charges as its rule tells them.
+Counted: TypeAlias = tuple[Limit, str, list[tuple[int, int]]]
+
+
 class Lent(Decision):
     """A decision by a share, and in which period. Its `limits` are the shares of those that were asked for."""
 
-    period: int
-
-
-class Counted(NamedTuple):
-    """What one counter has admitted: `charges` as its rule tells them."""
-
-    limit: Limit
-    key: str
-    charges: list[tuple[int, int]]
+    def __init__(self, by: Decision, period: int) -> None:
+        super().__init__(
+            by.limits, by.keys, by.now, by.standings, by.marks, by.refusing, by.free_at, by.scope, by.token, by.held
+        )
+        self.period = period
 
 
 class Shares(Memory):
@@ -101,9 +101,7 @@ class Shares(Memory):
             decision = await super().take(parts, keys, now, scope)
             if decision.admitted:
                 self._remember(limits, keys)
-        lent = Lent._make(decision)
-        lent.period = self._period
-        return lent
+        return Lent(decision, self._period)
 
     def note(self, decision: Decision) -> None:
         """Count in the windows what the store has admitted."""
@@ -160,7 +158,7 @@ class Shares(Memory):
                 charges = [charge for charge in charges if rule.window(charge[0])[1] > now.wall]
             charges = [charge for charge in charges if charge[1] > 0]
             if key in self._asked and (charges or isinstance(rule, Slots)):
-                yield Counted(self._asked[key], key, charges)
+                yield self._asked[key], key, charges
 
     def know(self, scope: str, cells: list[int]) -> None:
         """A hold is on, as the store says."""

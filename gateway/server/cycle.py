@@ -216,17 +216,21 @@ class Cycle:
         """Begin the answer: its head, with the framing that this caller understands."""
         self.response_started = True
         self._expects_continue = False
-        fields = dict(headers)
-        says_close = fields.get(b"connection") == b"close"
+        says_close = False
+        length = b""
+        for name, value in headers:
+            if name == b"content-length":
+                length = value
+            elif name == b"connection":
+                says_close = value == b"close"
         # What is left of the request would be read as the next one (W-056).
         if self.more_body or says_close or self.guard.is_draining():
             self.keep_alive = False
         own = b""
-        length = fields.get(b"content-length")
         self._bare = status in WITHOUT_CONTENT or self._is_head
         if self._bare:
             self._left = 0
-        elif length is not None:
+        elif length:
             self._left = int(length)
         elif self._takes_chunks:
             self._chunked = True

@@ -93,7 +93,7 @@ class Protocol:
         self.loop = _loop or asyncio.get_running_loop()
         self.server_state = server_state
         self._connections = cast("set[object]", server_state.connections)
-        self._tasks = server_state.tasks
+        self.tasks = server_state.tasks
         self._app_state = app_state
         self._root_path = config.root_path
         self.parser: httptools.HttpRequestParser | None = httptools.HttpRequestParser(self)
@@ -353,13 +353,13 @@ class Protocol:
     def _start(self, cycle: Cycle, scope: Scope) -> None:
         self._running = cycle
         task = self.loop.create_task(cycle.run(self.app, scope))
-        task.add_done_callback(self._tasks.discard)
-        self._tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+        self.tasks.add(task)
 
     def _target(self, method: bytes) -> tuple[bytes, bytes]:
         """Path and query as they were sent: an authority or a fragment does not vanish on the way to the app."""
         url = self._url
-        if b"#" in url:
+        if url.find(b"#") >= 0:
             raise Objection(HouseCode.INVALID_REQUEST, "The target holds a fragment.")
         if not url.startswith(b"/"):
             absolute = ABSOLUTE.match(url)

@@ -40,7 +40,7 @@ from gateway import identity, log
 from gateway.access import Access
 from gateway.identity import Trace
 from gateway.metrics import NO_VENDOR, Outcome, method_label
-from gateway.upstream import Call, Cut, Exchange, NoReply, Upstream
+from gateway.upstream import Call, Cut, Exchange, Fields, NoReply, Upstream
 
 from . import Forward
 
@@ -174,7 +174,8 @@ class TracedUpstream:
         if request is not None:
             request.tries += 1
         # The field is there with `forward.trace` only.
-        call.headers = [(name, _traceparent(span) if name == b"traceparent" else value) for name, value in call.headers]
+        lines = [(name, _traceparent(span) if name == b"traceparent" else value) for name, value in call.headers]
+        call.fields = Fields(lines)
         try:
             async with self._upstream.exchange(call) as exchange:
                 span.set_attribute("http.response.status_code", exchange.status)

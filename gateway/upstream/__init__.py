@@ -6,16 +6,32 @@ wrong before the head is whole is a `NoReply`, after it a `Cut`. Leaving the exc
 path; it is used again only if the reply ended exactly where its framing says (W-171).
 """
 
-from collections.abc import AsyncIterable, AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
 
 from normalizers import HouseCode, Source
 from normalizers import HouseCode as H
 
-Header = tuple[bytes, bytes]
+from .call import Call, Deadlines, Fields, Header, Timeouts
+
+__all__ = [
+    "HEAD_LIMIT_BYTES",
+    "HEAD_LIMIT_FIELDS",
+    "INTERIM_LIMIT",
+    "KEEP_ALIVE_SECONDS",
+    "Call",
+    "Cut",
+    "Deadlines",
+    "Exchange",
+    "Fields",
+    "Header",
+    "NoReply",
+    "Reason",
+    "Timeouts",
+    "Upstream",
+]
 
 # The bounds of a reply's head: contract 8.
 HEAD_LIMIT_BYTES = 64 * 1024
@@ -102,76 +118,6 @@ class Cut(Exception):
     def __init__(self, reason: Reason) -> None:
         super().__init__(reason.rfc9209)
         self.reason = reason
-
-
-class Timeouts(Protocol):
-    """The deadlines of one route, in seconds: `vendors.<name>.timeouts` of the settings."""
-
-    @property
-    def connect(self) -> float:
-        """Bounds the wait for a free connection, then the dialling."""
-
-    @property
-    def first_byte(self) -> float:
-        """From the request's last byte to the first byte of the reply."""
-
-    @property
-    def idle(self) -> float:
-        """The longest pause of a read or a write."""
-
-    @property
-    def total(self) -> float:
-        """From the request to the reply's head."""
-
-    @property
-    def max_duration(self) -> float:
-        """The whole exchange, the reply's body included; kept by whoever uses the exchange."""
-
-
-@dataclass(frozen=True, slots=True)
-class Deadlines:
-    """What is left of a route's deadlines, in seconds."""
-
-    connect: float
-    first_byte: float
-    idle: float
-    total: float
-    max_duration: float
-
-
-@dataclass(slots=True)
-class Call:
-    """
-    One request to a vendor, and the marks that an engine leaves on it.
-
-    Times are of `time.perf_counter`, in seconds. `sent_at` is set just before the first byte of the request is
-    written: without it the vendor certainly saw nothing.
-    """
-
-    method: bytes
-    # A path, a query and a credential are no text for a log (W-151).
-    target: bytes = field(repr=False)
-    headers: list[Header] = field(repr=False)
-    # Absent, all here, or still coming; its framing is in the headers.
-    body: AsyncIterable[bytes] | bytes | None = field(repr=False)
-    timeouts: Timeouts
-    # Called when a connection is there, just before `sent_at`: what it raises goes through, and nothing is sent.
-    ready: Callable[[], None] | None = field(default=None, repr=False)
-    began_at: float = 0.0
-    connected_at: float | None = None
-    sent_at: float | None = None
-    head_at: float | None = None
-
-    def again(self, *, total: float) -> "Call":
-        """The same request for another try, which has `total` seconds left."""
-        left = Deadlines(
-            connect=self.timeouts.connect,
-            first_byte=self.timeouts.first_byte,
-            idle=self.timeouts.idle,
-            total=total,
-            max_duration=self.timeouts.max_duration,
-        )
-        return Call(self.method, self.target, self.headers, self.body, left, self.ready)
 
 
 class Exchange(Protocol):

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import h11
 
-from gateway.upstream import HEAD_LIMIT_FIELDS, Call, Cut, Deadlines, Header, NoReply, Reason
+from gateway.upstream import HEAD_LIMIT_FIELDS, Call, Cut, Deadlines, Fields, Header, NoReply, Reason
 from gateway.upstream.http1.connection import Connection
 from gateway.upstream.http1.exchange import Http1Exchange
 from gateway.upstream.http1.pool import Pool
@@ -55,7 +55,7 @@ class Heard:
 def hear(method: bytes, pieces: list[bytes], end: Exception | None) -> Heard:
     """Read the pieces as they arrive, then the connection's end."""
     standing = Standing()
-    exchange = Http1Exchange(cast("Pool", None), Call(method, b"/", [], None, DEADLINES))
+    exchange = Http1Exchange(cast("Pool", None), Call(method, b"/", Fields([]), None, DEADLINES))
     exchange._connection = cast("Connection", standing)
     exchange._loop = cast("asyncio.AbstractEventLoop", standing)
     exchange._ends_at = 0.0

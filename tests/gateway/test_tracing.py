@@ -25,7 +25,7 @@ from gateway.proxy import forward
 from gateway.settings import Timeouts, loads
 from gateway.tracing import spans
 from gateway.tracing.spans import Complaints, Spans
-from gateway.upstream import Call
+from gateway.upstream import Call, Fields
 from tests.gateway.asgi import ask
 
 SETTINGS = loads("vendors: {pixii: {base_url: 'http://127.0.0.1:9', retries: {max: 0}}}", environ={})
@@ -201,7 +201,7 @@ async def test_a_try_of_nobodys() -> None:
     made = Spans(SimpleSpanProcessor(exporter), "1")
     upstream = made.upstream(Answering(), vendor="a", host="a.example", port=443)
 
-    call = Call(b"GET", b"/", [(b"traceparent", b"theirs"), (b"x", b"y")], None, Timeouts())
+    call = Call(b"GET", b"/", Fields([(b"traceparent", b"theirs"), (b"x", b"y")]), None, Timeouts())
     async with upstream.exchange(call) as exchange:
         status = exchange.status
     await upstream.aclose()

@@ -457,7 +457,7 @@ class Redis:
                 self._run("join", 0, *(slots.get(key, 0) for key in told | slots), keys=told | slots)
             self._taken = slots
         if lost or not self._up:
-            counted = [each for each in self._shares.counted(now, everything=lost) if not each.limit.in_flight]
+            counted = [each for each in self._shares.counted(now, everything=lost) if not each[0].in_flight]
             for number in range(0, min(len(counted), COUNTERS_LIMIT), COUNTERS_AT_ONCE):
                 self._adopt(counted[number : number + COUNTERS_AT_ONCE], theirs - now.steady, now.wall)
         if not self._up:

@@ -28,13 +28,19 @@ WITHOUT_CONTENT = frozenset({204, 304})
 
 
 def head_of(call: Call) -> bytes:
-    """The request's head as it goes out. Raises ValueError where a field would end its own line."""
-    lines = [b"%b %b HTTP/1.1" % (call.method, call.target), *map(b": ".join, call.headers)]
-    head = b"\r\n".join(lines) + b"\r\n\r\n"
-    breaks = len(lines) + 1
-    if head.count(b"\n") != breaks or head.count(b"\r") != breaks or b"\0" in head:
+    """The request's head as it goes out. Raises ValueError where a line of it would end before its end."""
+    fields = call.fields
+    if fields.encoded is None:
+        fields.encoded = _lines([*map(b": ".join, fields.lines), b""])
+    return _lines([b"%b %b HTTP/1.1" % (call.method, call.target)]) + fields.encoded
+
+
+def _lines(lines: list[bytes]) -> bytes:
+    """The lines with their ends."""
+    whole = b"\r\n".join(lines) + b"\r\n"
+    if whole.count(b"\n") != len(lines) or whole.count(b"\r") != len(lines) or whole.find(b"\0") >= 0:
         raise ValueError("a line break or a NUL stands inside a line of the request's head")
-    return head
+    return whole
 
 
 def is_chunked(headers: Iterable[Header]) -> bool:

@@ -99,7 +99,8 @@ async def test_two_workers_count_together(worker: Start) -> None:
 
     one.learn(SCOPE, RATE, 3 * SECOND, at(0))
     assert (await ask(other, scope=SCOPE, now=1)).retry_after == 2
-    assert other.since(decisions[1]._replace(scope=SCOPE), at(1)) is not None
+    decisions[1].scope = SCOPE
+    assert other.since(decisions[1], at(1)) is not None
     first = await ask(other, scope=SCOPE, now=3)
     assert not (await ask(one, scope=SCOPE, now=3)).admitted
     other.answered(first, at(4))
@@ -391,7 +392,8 @@ async def test_a_stopped_worker_stops_nobody(
     store.learn(SCOPE, RATE, 60 * SECOND, now())
     assert (await store.take((), (), now(), SCOPE)).held is not None
     assert [holding.key for holding in store.holds(now())] == [SCOPE.key]
-    assert store.since(before._replace(scope=SCOPE), now()) is not None
+    before.scope = SCOPE
+    assert store.since(before, now()) is not None
 
     # Back.
     process.send_signal(signal.SIGCONT)

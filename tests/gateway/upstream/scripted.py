@@ -9,7 +9,7 @@ import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
-from gateway.upstream import Call, Deadlines, Header, Upstream
+from gateway.upstream import Call, Deadlines, Fields, Header, Upstream
 
 HOST: Header = (b"Host", b"vendor.example")
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -204,7 +204,7 @@ def call(
     fields = [HOST, *headers]
     if body is not None and not {name.lower() for name, _ in headers} & {b"content-length", b"transfer-encoding"}:
         fields.append((b"Transfer-Encoding", b"chunked"))
-    return Call(method, target, fields, body, Deadlines(connect, first_byte, idle, total, PATIENCE))
+    return Call(method, target, Fields(fields), body, Deadlines(connect, first_byte, idle, total, PATIENCE))
 
 
 async def ask(upstream: Upstream, made: Call | None = None, into: bytearray | None = None) -> Answer:
