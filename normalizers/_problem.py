@@ -6,10 +6,10 @@ Those words are for its caller and for the operator who asks, so none shows in t
 The schema is the longer half of this file; it stays beside the members that it describes.
 """
 
-import json
 from dataclasses import dataclass, field
 
 from ._codes import Fault, HouseCode, Source
+from ._json import encode
 
 
 @dataclass(slots=True, init=False)
@@ -160,7 +160,7 @@ class Problem:
         """The envelope as strict JSON in UTF-8."""
         members = self.members(base_uri=base_uri, instance=instance, request_id=request_id)
         # replace: a surrogate that slipped into a text of ours costs one character, not the whole answer.
-        return _ENCODE(members).encode(errors="replace")
+        return encode(members).encode(errors="replace")
 
 
 def problem_schema() -> dict[str, object]:
@@ -190,9 +190,6 @@ def problem_schema() -> dict[str, object]:
             for code in HouseCode
         ],
     }
-
-
-_ENCODE = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
 
 def _part(required: str, **properties: object) -> dict[str, object]:

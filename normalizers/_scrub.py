@@ -7,6 +7,8 @@ import math
 import re
 from collections.abc import Callable, Iterable, Iterator
 
+from ._json import encode
+
 REDACTED = "[redacted]"
 # Contract 5.
 TEXT_LIMIT = 1_024
@@ -173,18 +175,16 @@ class _Oversize(Exception):
     """A vendor's error object is larger or deeper than what is passed on."""
 
 
-_ENCODE = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
-
-
 def _is_harmless(value: object, scrub: Callable[[str], str]) -> bool:
     """Whether one look at its JSON says that a copy would be the same: small, flat, printable, without secrets."""
     try:
-        text = _ENCODE(value) if value else ""
+        text = encode(value) if value else ""
     # RecursionError: deeper than any encoder goes; the others: what JSON has no form for.
     except (TypeError, ValueError, RecursionError):
         return False
     return (
-        0 < len(text.encode(errors="replace")) <= DETAILS_LIMIT
+        0 < len(text) <= DETAILS_LIMIT
+        and (text.isascii() or len(text.encode(errors="replace")) <= DETAILS_LIMIT)
         # Behind a backslash may be a control; as many brackets at the most are as deep at the most.
         and "\\" not in text
         and text.isprintable()
@@ -225,7 +225,7 @@ def _copied(value: object, scrub: Callable[[str], str]) -> object:
         if scrub(together := "\n".join(texts)) != together:
             left = DETAILS_LIMIT
             copy = copied(copy, scrub)
-        size = len(json.dumps(copy, ensure_ascii=False, separators=(",", ":")).encode())
+        size = len(encode(copy).encode())
     # TypeError: a vendor with a finder of its own may put there what JSON has no form for.
     except (_Oversize, TypeError):
         return None
