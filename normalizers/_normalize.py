@@ -7,7 +7,6 @@ file and one of the steps.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from http import HTTPStatus
 from itertools import chain
 from typing import Literal, NamedTuple, TypedDict, Unpack
@@ -79,8 +78,10 @@ _MAYBE_APPLIED = frozenset({502, 504, 520, 522, 524})
 _WINDOWED = frozenset({_H.VENDOR_RATE_LIMITED, _H.QUOTA_EXHAUSTED})
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+_NO_SECRETS = Scrubber()
+
+
+class Asked(NamedTuple):
     """
     What was asked of the vendor, as far as the answer depends on it.
 
@@ -92,7 +93,7 @@ class Asked:
     own_credential: bool = False
     idempotency_key: bool = False
     vendor_messages: Literal["always", "caller_faults", "never"] = "always"
-    scrub: Callable[[str], str] = field(default_factory=Scrubber)
+    scrub: Callable[[str], str] = _NO_SECRETS
 
 
 _ASKED = Asked()

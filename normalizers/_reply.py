@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import islice
+from types import MappingProxyType
 
 from ._delay import http_date
 
@@ -20,10 +21,11 @@ _PARSED_LIMIT = 5 * 1024 * 1024
 # A dict with one member takes 232 bytes in CPython; a short text with its place in a list or dict about 100.
 _CONTAINER_COST, _MEMBER_COST = 240, 100
 
+_NONE: Mapping[str, str] = MappingProxyType({})
 _DECODE = json.JSONDecoder().decode
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, init=False)
 class Reply:
     """
     A vendor's answer, read to its end and decoded.
@@ -35,10 +37,25 @@ class Reply:
 
     status: int
     # Not shown: whatever the vendor echoes stands in them.
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    body: bytes = field(default=b"", repr=False)
-    received_at: float = 0.0
-    unreadable: bool = False
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+    received_at: float
+    unreadable: bool
+
+    # Written out: each error makes one, and what `dataclass` writes is slow and never compiled.
+    def __init__(
+        self,
+        status: int,
+        headers: Mapping[str, str] = _NONE,
+        body: bytes = b"",
+        received_at: float = 0.0,
+        unreadable: bool = False,  # noqa: FBT001, FBT002  (a record)
+    ) -> None:
+        self.status = status
+        self.headers = headers
+        self.body = body
+        self.received_at = received_at
+        self.unreadable = unreadable
 
     def json(self) -> object:
         """The body as JSON, or None for anything else: HTML, empty, cut short, a bomb. Its media type is not asked."""
