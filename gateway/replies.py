@@ -15,7 +15,7 @@ from . import codings, identity
 from .access import Access
 from .admission import Admission
 from .answers import CLOCK, Answer
-from .headers import Header, errgate_fields, proxy_status, to_annotated, to_problem
+from .headers import Header, as_text, errgate_fields, proxy_status, to_annotated, to_problem
 from .jobs import INSPECTED_LIMIT_BYTES, annotate, codes_of, free_member
 from .lanes import Lane, Runtime
 from .metrics import Outcome
@@ -187,10 +187,7 @@ class Judge:
 
     def _reply(self, exchange: Exchange, read: bytes | None) -> Reply:
         """The reply as the core reads it: decoded, names in lower case, repeated lines joined; None: over the bound."""
-        headers: dict[str, str] = {}
-        for name, value in exchange.headers:
-            key, text = name.decode("latin-1").lower(), value.decode("latin-1")
-            headers[key] = f"{headers[key]}, {text}" if key in headers else text
+        headers = as_text(exchange.headers)
         decoded: bytes | None = read
         coding = headers.get("content-encoding")
         if coding and read:

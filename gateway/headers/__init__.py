@@ -8,7 +8,7 @@ leads; `names` the lists they share.
 
 from .framing import BARE, Framing, read_framing, refuse_content
 from .location import Base
-from .names import Header
+from .names import Header, as_text
 from .problem import errgate_fields, proxy_status, to_problem
 from .reply import ToCaller, to_annotated
 from .request import ToVendor, max_forwards
@@ -20,6 +20,7 @@ __all__ = [
     "Header",
     "ToCaller",
     "ToVendor",
+    "as_text",
     "errgate_fields",
     "max_forwards",
     "proxy_status",

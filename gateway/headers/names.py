@@ -121,6 +121,30 @@ class Fates(dict[bytes, tuple[Fate, bytes]]):
         return fate, name
 
 
+class Texts(dict[bytes, str]):
+    """Names of fields as text in lower case. Mutable state: those that have come so far, within bounds."""
+
+    def __missing__(self, given: bytes) -> str:
+        name = given.decode("latin-1").lower()
+        if len(self) < LEARNED_LIMIT and len(given) <= LEARNED_LIMIT_BYTES:
+            self[given] = name
+        return name
+
+
+_TEXTS = Texts()
+
+
+def as_text(headers: Sequence[Header]) -> dict[str, str]:
+    """A head as the core reads it: names in lower case, repeated lines joined."""
+    fields = {_TEXTS[name]: value.decode("latin-1") for name, value in headers}
+    if len(fields) < len(headers):
+        fields.clear()
+        for name, value in headers:
+            key, text = _TEXTS[name], value.decode("latin-1")
+            fields[key] = f"{fields[key]}, {text}" if key in fields else text
+    return fields
+
+
 def sift(headers: Iterable[Header], fates: Fates) -> tuple[list[Header], dict[bytes, list[bytes]]]:
     """One pass over a head: the fields that pass, in their order, and the values noted, by name."""
     passing: list[Header] = []

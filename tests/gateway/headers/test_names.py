@@ -1,6 +1,6 @@
 """One pass over a head: what is remembered of names is bounded, and what is remembered is right."""
 
-from gateway.headers.names import LEARNED_LIMIT, LEARNED_LIMIT_BYTES, Fate, Fates, sift
+from gateway.headers.names import LEARNED_LIMIT, LEARNED_LIMIT_BYTES, Fate, Fates, Texts, as_text, sift
 
 
 def passes(name: bytes) -> bool:
@@ -29,3 +29,22 @@ def test_memory_does_not_grow_with_names() -> None:
     assert len(passing) == 10_000
     assert len(fates) == 1 + LEARNED_LIMIT
     assert len(long) == 0
+
+
+def test_a_head_as_text() -> None:
+    """Names are in lower case, lines of one name joined in their order, and any byte is a character."""
+    head = [(b"Date", b"1"), (b"X-A", b"\xe9"), (b"date", b"2"), (b"DATE", b"3")]
+
+    assert as_text(head) == as_text(head) == {"date": "1, 2, 3", "x-a": "\xe9"}
+
+
+def test_memory_does_not_grow_with_names_as_text() -> None:
+    """Ever new names, and long ones, are read and not remembered."""
+    texts = Texts()
+
+    long = texts[b"N" * (LEARNED_LIMIT_BYTES + 1)]
+    assert len(texts) == 0
+    assert [texts[b"Name-%d" % number] for number in range(10_000)][-1] == "name-9999"
+
+    assert len(texts) == LEARNED_LIMIT
+    assert long == "n" * (LEARNED_LIMIT_BYTES + 1)
