@@ -189,11 +189,13 @@ def worded(
     **circumstances: Unpack[Circumstances],
 ) -> Problem:
     """The problem in the vendor's words, as far as they may be shown, else in ours."""
-    house, scrub = verdict.house, asked.scrub
+    house, row, scrub = verdict.house, verdict.row, asked.scrub
     callers = house.fault is Fault.CALLER
     always = asked.vendor_messages == "always"
     shown = always or (callers and asked.vendor_messages == "caller_faults")
     message = _clean(found.message, scrub) if shown else None
+    # What the table has is no secret.
+    code = row.code if row is not None and row.code == found.code else _clean(found.code, scrub)
     errors: tuple[FieldError, ...] = ()
     if found.errors and callers and shown:
         errors = tuple(
@@ -206,14 +208,14 @@ def worded(
         vendor=vendor.name,
         vendor_error=VendorError(
             status,
-            _clean(found.code, scrub),
+            code,
             message,
             _clean(found.request_id, scrub),
             detailed(found.details, scrub) if always else None,
         ),
         errors=errors,
         rule=verdict.rule,
-        label=verdict.row.code if verdict.row else "other" if found.code else "none",
+        label=row.code if row else "other" if found.code else "none",
         unreadable=found.unreadable,
         **circumstances,
     )
