@@ -7,7 +7,7 @@ Nothing here raises, whatever a vendor, or a proxy in between, has sent; what ca
 import codecs
 import json
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import islice
@@ -22,7 +22,9 @@ _PARSED_LIMIT = 5 * 1024 * 1024
 _CONTAINER_COST, _MEMBER_COST = 240, 100
 
 _NONE: Mapping[str, str] = MappingProxyType({})
-_DECODE = json.JSONDecoder().decode
+_BLANKS = " \t\r\n"
+# What reads a text up to the end of its first value.
+_DECODE: Callable[[str], tuple[object, int]] = json.JSONDecoder().raw_decode
 
 
 @dataclass(slots=True, init=False)
@@ -67,11 +69,12 @@ class Reply:
                 return None
         try:
             # Some begin with a BOM. replace: one bad byte must not hide the vendor's code.
-            parsed: object = _DECODE(body.removeprefix(codecs.BOM_UTF8).decode(errors="replace"))
+            text = body.removeprefix(codecs.BOM_UTF8).decode(errors="replace").strip(_BLANKS)
+            parsed, end = _DECODE(text)
         # RecursionError: "[" * 10_000 is a valid prefix of JSON. ValueError: an integer of over 4,300 digits, too.
         except (ValueError, RecursionError):
             return None
-        return parsed
+        return parsed if end == len(text) else None
 
     def now(self) -> float:
         """The moment of this reply in Unix seconds: by its own Date, since its clock made its dates, else by ours."""
