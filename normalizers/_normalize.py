@@ -9,7 +9,7 @@ file and one of the steps.
 from collections.abc import Callable
 from http import HTTPStatus
 from itertools import chain
-from typing import Literal, NamedTuple, TypedDict, Unpack
+from typing import Literal, NamedTuple
 
 from ._codes import Fault, HouseCode, Source
 from ._find import find
@@ -172,21 +172,16 @@ def by_status(vendor: Vendor, status: int, *, own_credential: bool) -> Verdict:
     return Verdict(house, None, f"the class of status {status}")
 
 
-class Circumstances(TypedDict, total=False):
-    """What about a problem its words do not decide."""
-
-    retry_after: int | None
-    retryable: bool
-    job_pointer: str
-
-
 def worded(
     vendor: Vendor,
     asked: Asked,
     status: int,
     found: Finding,
     verdict: Verdict,
-    **circumstances: Unpack[Circumstances],
+    *,
+    retry_after: int | None = None,
+    retryable: bool | None = None,
+    job_pointer: str | None = None,
 ) -> Problem:
     """The problem in the vendor's words, as far as they may be shown, else in ours."""
     house, row, scrub = verdict.house, verdict.row, asked.scrub
@@ -214,10 +209,12 @@ def worded(
             detailed(found.details, scrub) if always else None,
         ),
         errors=errors,
+        retry_after=retry_after,
+        retryable=retryable,
+        job_pointer=job_pointer,
         rule=verdict.rule,
         label=row.code if row else "other" if found.code else "none",
         unreadable=found.unreadable,
-        **circumstances,
     )
 
 
