@@ -245,7 +245,8 @@ class VendorMetrics:
 
     def error(self, problem: Problem, kind: str = "http") -> None:
         """Count an error by its codes."""
-        self._error(problem.code, problem.label, problem.source, kind).inc()
+        key = (problem.code, problem.label, problem.source, kind)
+        (self._error_counts.get(key) or self._error(*key)).inc()
         if problem.source is Source.VENDOR:
             if problem.label == "other":
                 self.unmapped.inc()
@@ -277,12 +278,9 @@ class VendorMetrics:
             self._vendor_duration.labels(self._vendor, route).observe(vendor_seconds, exemplar)
 
     def _error(self, house: HouseCode, label: str, source: Source, kind: str) -> Level:
-        key = (house, label, source, kind)
-        count = self._error_counts.get(key)
-        if count is None:
-            child = self._errors.labels(self._vendor, house.code, label, source.value, kind)
-            count = self._error_counts[key] = Level(self._books, child)
-        return count
+        """Make the count of an error, at 0."""
+        child = self._errors.labels(self._vendor, house.code, label, source.value, kind)
+        return self._error_counts.setdefault((house, label, source, kind), Level(self._books, child))
 
 
 def encoded(registry: CollectorRegistry, accept: str) -> tuple[bytes, str]:
