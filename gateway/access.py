@@ -2,6 +2,7 @@
 
 import logging
 import time
+from typing import Final
 
 from normalizers import Fault, Problem
 
@@ -10,7 +11,7 @@ from .metrics import NO_VENDOR, OTHER_ROUTE, Outcome, VendorMetrics
 from .resilience import IDEMPOTENT
 from .upstream import Call
 
-OUTCOMES = {
+OUTCOMES: Final = {
     Fault.CALLER: Outcome.CALLER_FAULT,
     Fault.OPERATOR: Outcome.OPERATOR_FAULT,
     Fault.VENDOR: Outcome.VENDOR_FAULT,

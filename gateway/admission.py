@@ -12,6 +12,7 @@ One file: a gate and what it admits decide together, and give back what they too
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from normalizers import HouseCode, Problem
 from normalizers import Limit as Named
@@ -39,16 +40,16 @@ from .metrics import OTHER_ROUTE
 from .problems import Refused, refuse
 
 # How much longer than its deadline the first request after a hold may stay unanswered: its error's body is read, too.
-GRACE_SECONDS = 10.0
+GRACE_SECONDS: Final = 10.0
 
 # The timers of event loops count in milliseconds.
-TICK = SECOND // 1000
+TICK: Final = SECOND // 1000
 
 # Where a caller's own credential for the vendor is.
-CREDENTIALS = (b"authorization", b"x-api-key")
+CREDENTIALS: Final = (b"authorization", b"x-api-key")
 
 # The nominal windows in words.
-WINDOWS = {1: "a second", 60: "a minute", 3600: "an hour", 86_400: "a day", None: "at once"}
+WINDOWS: Final = {1: "a second", 60: "a minute", 3600: "an hour", 86_400: "a day", None: "at once"}
 
 
 def now() -> Moment:

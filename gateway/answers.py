@@ -8,6 +8,7 @@ import http
 import time
 from collections.abc import AsyncIterable, Iterable, Sequence
 from email.utils import formatdate
+from typing import Final
 
 from starlette.types import Send
 
@@ -39,7 +40,7 @@ class Clock:
         return self._date
 
 
-CLOCK = Clock()
+CLOCK: Final = Clock()
 
 
 class Answer:

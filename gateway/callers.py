@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from hmac import compare_digest
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 from .bad_input import BadHeaders, NoKey
 
@@ -53,7 +53,7 @@ class Caller:
 
 
 # Without callers in the settings everybody is nobody in particular.
-ANYONE = Caller("none")
+ANYONE: Final = Caller("none")
 
 
 class Callers:
@@ -120,4 +120,4 @@ def read_key(headers: Collection[Header], *, passthrough: bool = False) -> bytes
 
 
 # In the order in which they count.
-_KEY_HEADERS = (b"errgate-key", b"authorization", b"x-api-key")
+_KEY_HEADERS: Final = (b"errgate-key", b"authorization", b"x-api-key")

@@ -4,19 +4,20 @@ import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 Header = tuple[bytes, bytes]
 
 # W-138. What is shorter than 8 identifies nothing, what is longer than 128 only fills logs.
-_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{8,128}")
+_REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{8,128}")
 # W-147: what a vendor calls its request may be in a header of ours only as visible ASCII, and not without end.
-_VENDOR_REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
+_VENDOR_REQUEST_ID: Final = re.compile(rb"[\x21-\x7e]{1,128}")
 # W3C Trace Context, section 3.2.2. A later version may add fields after another dash.
-_TRACEPARENT = re.compile(rb"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
+_TRACEPARENT: Final = re.compile(rb"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
 
 # The version's four bits and the variant's two.
-_UUID_VERSION_4 = 0x4 << 76 | 0b10 << 62
-_UUID_RANDOM = (1 << 128) - 1 ^ (0xF << 76 | 0b11 << 62)
+_UUID_VERSION_4: Final = 0x4 << 76 | 0b10 << 62
+_UUID_RANDOM: Final = (1 << 128) - 1 ^ (0xF << 76 | 0b11 << 62)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 from normalizers import HouseCode, Route, Routes, Scrubber, Vendor
@@ -34,11 +34,11 @@ from .upstream import Upstream
 from .upstream.http1 import Http1Upstream
 
 # What no route matches; it is no route of any vendor's.
-OTHER = Route(name=OTHER_ROUTE, methods=frozenset(), paths=())
+OTHER: Final = Route(name=OTHER_ROUTE, methods=frozenset(), paths=())
 
 # A path that is longer, or the first one over so many, is found anew each time: memory does not grow with callers.
 WAYS_LIMIT = 1024
-PATH_LIMIT_BYTES = 256
+PATH_LIMIT_BYTES: Final = 256
 
 
 @dataclass(frozen=True, slots=True)

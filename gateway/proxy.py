@@ -10,6 +10,7 @@ One file, since it is one story; each step is a few lines, and what a step does 
 import asyncio
 import logging
 from collections.abc import Sequence
+from typing import Final
 
 from starlette.types import Receive, Scope, Send
 
@@ -32,10 +33,10 @@ from .streams import CallerGone, Connection, Presence, Upload
 from .upstream import Call, Cut, Fields, NoReply
 
 # Methods that the gateway forwards; any other is 501 (W-037), and TRACE, which would reflect a credential, 405 (W-035).
-FORWARDED = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+FORWARDED: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 # What a request is refused with that was fine by itself (contract 14).
-NEVER_LEFT = frozenset(
+NEVER_LEFT: Final = frozenset(
     {
         HouseCode.OVERLOADED,
         HouseCode.VENDOR_UNAVAILABLE,
@@ -46,7 +47,7 @@ NEVER_LEFT = frozenset(
     }
 )
 
-ERROR_STATUS = 400
+ERROR_STATUS: Final = 400
 
 _NO_EXTENSIONS: dict[str, Connection] = {}
 

@@ -8,6 +8,7 @@ Whatever is over a bound streams on from its first byte, untouched.
 import asyncio
 import time
 from collections.abc import AsyncIterable, Sequence
+from typing import Final
 
 from normalizers import Asked, Problem, Reply, Route, error_in_success, inspect_job, normalize
 
@@ -23,11 +24,11 @@ from .streams import Download
 from .upstream import Exchange
 
 # The vendors' documented error bodies stay below 1 KiB; this leaves room for an HTML page (contract 7).
-ERROR_LIMIT_BYTES = 256 * 1024
-ERROR_SECONDS = 5.0
+ERROR_LIMIT_BYTES: Final = 256 * 1024
+ERROR_SECONDS: Final = 5.0
 
 # A challenge stays only where the credential is the caller's own, and "Bearer realm" looks like a key; a date is one.
-UNSCRUBBED = frozenset({b"date", b"www-authenticate"})
+UNSCRUBBED: Final = frozenset({b"date", b"www-authenticate"})
 
 
 class Judge:

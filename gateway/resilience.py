@@ -2,26 +2,27 @@
 
 from dataclasses import dataclass
 from math import ceil
+from typing import Final
 
 from .upstream import Reason
 
 # W-113: a body up to this long is kept to be sent again.
-REPLAYED_LIMIT_BYTES = 64 * 1024
+REPLAYED_LIMIT_BYTES: Final = 64 * 1024
 
 # W-116: a share of the vendor's requests over ten seconds, plus one a second.
-BUDGET_WINDOW_SECONDS = 10
-BUDGET_FLOOR_PER_SECOND = 1
+BUDGET_WINDOW_SECONDS: Final = 10
+BUDGET_FLOOR_PER_SECOND: Final = 1
 
 # W-117: full jitter below 25 ms, doubled each time, up to ten times that; Envoy's router does the same.
-FIRST_PAUSE_SECONDS = 0.025
-LONGEST_PAUSE_SECONDS = 0.25
+FIRST_PAUSE_SECONDS: Final = 0.025
+LONGEST_PAUSE_SECONDS: Final = 0.25
 
 # How many times `open_for` a breaker stays open at the most.
-LONGEST_OPENING = 10
+LONGEST_OPENING: Final = 10
 
 # A connection that was lost before a byte of the reply. Time-outs are none of them: the vendor may be at work, and the
 # caller has waited long enough.
-LOST = frozenset(
+LOST: Final = frozenset(
     {
         Reason.DNS_ERROR,
         Reason.CONNECTION_REFUSED,
@@ -33,10 +34,10 @@ LOST = frozenset(
 )
 
 # RFC 9110 section 9.2.2: sending one of these again does no more than sending it once.
-IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
+IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 
 # Statuses of a vendor that count as failures of the whole vendor, not of the request (W-123).
-DOWN = frozenset({502, 503, 504})
+DOWN: Final = frozenset({502, 503, 504})
 
 
 def pause(retry: int, jitter: float) -> float:

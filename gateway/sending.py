@@ -10,6 +10,7 @@ import random
 import time
 from collections.abc import Iterable
 from types import TracebackType
+from typing import Final
 
 from normalizers import HouseCode
 
@@ -23,7 +24,7 @@ from .streams import Upload
 from .upstream import Call, Exchange, Header, NoReply, Reason, Upstream
 
 # What makes a pause for all is not sent again by one.
-TOO_MANY = 429
+TOO_MANY: Final = 429
 
 
 class Sender:

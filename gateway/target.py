@@ -6,32 +6,32 @@ a path that another server could read as a different path is refused here and ne
 """
 
 import re
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from .bad_input import BadTarget, UriTooLong
 
 # RFC 9112 section 3 recommends at least 8,000 octets; 8,192 is what nginx and Apache allow.
-TARGET_LIMIT_BYTES = 8192
+TARGET_LIMIT_BYTES: Final = 8192
 
 # A path without escapes and without a segment that begins with a dot needs no second look. Two slashes are ruled out at
 # the start only: a target beginning `//` is an authority to some readers (W-060).
-_ORDINARY = re.compile(rb"(?!//)(?:/(?!\.)[-A-Za-z0-9_.~!$&'()*+,;=:@]*)+")
+_ORDINARY: Final = re.compile(rb"(?!//)(?:/(?!\.)[-A-Za-z0-9_.~!$&'()*+,;=:@]*)+")
 
 # Bytes that stand in no path: controls, space, non-ASCII, and what begins a query, a fragment or (to some) a segment.
-_FORBIDDEN_IN_PATH = re.compile(rb"[\x00-\x20\x7f-\xff#?\\]")
-_FORBIDDEN_IN_QUERY = re.compile(rb"[\x00-\x20\x7f-\xff#]")
-_BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
-_ESCAPED_CONTROL_OR_BACKSLASH = re.compile(rb"%(?:[01][0-9A-Fa-f]|7[Ff]|5[Cc])")
+_FORBIDDEN_IN_PATH: Final = re.compile(rb"[\x00-\x20\x7f-\xff#?\\]")
+_FORBIDDEN_IN_QUERY: Final = re.compile(rb"[\x00-\x20\x7f-\xff#]")
+_BAD_ESCAPE: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+_ESCAPED_CONTROL_OR_BACKSLASH: Final = re.compile(rb"%(?:[01][0-9A-Fa-f]|7[Ff]|5[Cc])")
 # Some servers cut a segment at its semicolon before they look for dots: `..;` and `..;a=b` climb there.
-_DOT_SEGMENT = re.compile(rb"(?:^|/)\.\.?(?:;[^/]*)?(?=/|\Z)")
+_DOT_SEGMENT: Final = re.compile(rb"(?:^|/)\.\.?(?:;[^/]*)?(?=/|\Z)")
 
-_ESCAPED_SLASH = re.compile(rb"%2[Ff]")
+_ESCAPED_SLASH: Final = re.compile(rb"%2[Ff]")
 
 # RFC 3986 section 6.2.2.2: escapes of these, and of nothing else, can be undone without a change of meaning.
-_UNRESERVED = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
-_UNESCAPED = {b"%%%02X" % byte: bytes((byte,)) for byte in _UNRESERVED}
-_ESCAPE = re.compile(rb"%[0-9A-Fa-f]{2}")
+_UNRESERVED: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
+_UNESCAPED: Final = {b"%%%02X" % byte: bytes((byte,)) for byte in _UNRESERVED}
+_ESCAPE: Final = re.compile(rb"%[0-9A-Fa-f]{2}")
 
 
 class Target(NamedTuple):

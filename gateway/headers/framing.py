@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Literal
+from typing import Final, Literal
 
 from gateway.bad_input import BadHeaders, HeadTooLarge, NotSpoken
 
@@ -16,26 +16,26 @@ from .names import NOTHING, Header, nominated
 
 # W-063. The usual bounds of an ingress: 100 fields (Apache), 32 KiB (nginx' four buffers of 8 KiB); a name of 256
 # bytes is none that anyone registered.
-FIELD_LIMIT = 100
-HEAD_LIMIT_BYTES = 32 * 1024
-NAME_LIMIT_BYTES = 256
+FIELD_LIMIT: Final = 100
+HEAD_LIMIT_BYTES: Final = 32 * 1024
+NAME_LIMIT_BYTES: Final = 256
 
 # RFC 9110 section 7.2: host and port, no userinfo, nothing that could become a path.
-_HOST = re.compile(rb"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::(\d{1,5}))?")
-_PORT_LIMIT = 65535
+_HOST: Final = re.compile(rb"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::(\d{1,5}))?")
+_PORT_LIMIT: Final = 65535
 # 19 digits are the most that a signed 64-bit reader takes.
-_LENGTH = re.compile(rb"[0-9]{1,19}")
+_LENGTH: Final = re.compile(rb"[0-9]{1,19}")
 
 # The registered transfer codings that somebody could honestly send before a final chunked (RFC 9112 section 7).
-_KNOWN_CODINGS = frozenset({b"compress", b"deflate", b"gzip", b"x-compress", b"x-gzip"})
+_KNOWN_CODINGS: Final = frozenset({b"compress", b"deflate", b"gzip", b"x-compress", b"x-gzip"})
 
 # W-024: fields intended for every recipient; to nominate them is an attack or a mistake.
-_NEVER_NOMINATED = frozenset(
+_NEVER_NOMINATED: Final = frozenset(
     {b"authorization", b"cache-control", b"content-encoding", b"content-length", b"content-type", b"host", b"via"}
 )
 
-_FRAMING = frozenset({b"connection", b"content-length", b"transfer-encoding", b"upgrade"})
-_SINGLE_OUT = _FRAMING | {b"host"}
+_FRAMING: Final = frozenset({b"connection", b"content-length", b"transfer-encoding", b"upgrade"})
+_SINGLE_OUT: Final = _FRAMING | {b"host"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +60,9 @@ class Framing:
         return _CHUNKED_FIELDS if self.kind == "chunked" else ()
 
 
-BARE = Framing()
-_CHUNKED = Framing("chunked")
-_CHUNKED_FIELDS = ((b"transfer-encoding", b"chunked"),)
+BARE: Final = Framing()
+_CHUNKED: Final = Framing("chunked")
+_CHUNKED_FIELDS: Final = ((b"transfer-encoding", b"chunked"),)
 
 
 def read_framing(http_version: str, headers: Sequence[Header]) -> Framing:
@@ -148,7 +148,7 @@ def _is_any_host(host: bytes) -> bool:
 
 
 # Callers say the same few ones again and again.
-_SHORT_HOST_BYTES = 128
+_SHORT_HOST_BYTES: Final = 128
 _is_short_host = lru_cache(maxsize=256)(_is_any_host)
 
 

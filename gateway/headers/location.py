@@ -6,12 +6,13 @@ the vendor; everything else stays as it is. Nothing here follows a redirect.
 """
 
 import re
+from typing import Final
 
 # RFC 3986 appendix B: scheme, authority, path, the rest.
-_PARTS = re.compile(rb"(?:([A-Za-z][A-Za-z0-9+.-]*):)?(?://([^/?#]*))?([^?#]*)(.*)", re.DOTALL)
+_PARTS: Final = re.compile(rb"(?:([A-Za-z][A-Za-z0-9+.-]*):)?(?://([^/?#]*))?([^?#]*)(.*)", re.DOTALL)
 # A path that climbs (in any spelling), or that some clients read as another host, is left alone.
-_CLIMBS = re.compile(rb"(?:^|/|%2[Ff])(?:\.|%2[Ee]){1,2}(?:/|;|%2[Ff]|\Z)|[\\]")
-_DEFAULT_PORTS = {b"http": b":80", b"https": b":443"}
+_CLIMBS: Final = re.compile(rb"(?:^|/|%2[Ff])(?:\.|%2[Ee]){1,2}(?:/|;|%2[Ff]|\Z)|[\\]")
+_DEFAULT_PORTS: Final = {b"http": b":80", b"https": b":443"}
 
 
 class Base:

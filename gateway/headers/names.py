@@ -6,11 +6,12 @@ Names are lower-case bytes, as ASGI has them.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum, auto
+from typing import Final
 
 Header = tuple[bytes, bytes]
 
 # RFC 9110 section 7.6.1 and the Proxy-* of section 11.7 (W-023); `Proxy` alone is httpoxy (CVE-2016-5385).
-HOP_BY_HOP = frozenset(
+HOP_BY_HOP: Final = frozenset(
     {
         b"connection",
         b"http2-settings",
@@ -28,10 +29,10 @@ HOP_BY_HOP = frozenset(
 )
 
 # Where a key may be: read by us from a caller, or put there by us for a vendor.
-CREDENTIALS = frozenset({b"authorization", b"x-api-key"})
+CREDENTIALS: Final = frozenset({b"authorization", b"x-api-key"})
 
 # Contract 15: nothing of tracing goes to a vendor.
-TRACING = frozenset(
+TRACING: Final = frozenset(
     {
         b"b3",
         b"baggage",
@@ -47,10 +48,10 @@ TRACING = frozenset(
         b"x-request-id",
     }
 )
-TRACING_PREFIXES = (b"ot-tracer-", b"uberctx-", b"x-b3-", b"x-datadog-", b"x-ot-")
+TRACING_PREFIXES: Final = (b"ot-tracer-", b"uberctx-", b"x-b3-", b"x-datadog-", b"x-ot-")
 
 # W-146: what acts on our origin, or on the ingress in front of us.
-OURS_TO_SAY = frozenset(
+OURS_TO_SAY: Final = frozenset(
     {
         b"alt-svc",
         b"clear-site-data",
@@ -65,19 +66,19 @@ OURS_TO_SAY = frozenset(
         b"x-sendfile",
     }
 )
-OURS_TO_SAY_PREFIXES = (b"access-control-", b"public-key-pins", b"x-accel-")
+OURS_TO_SAY_PREFIXES: Final = (b"access-control-", b"public-key-pins", b"x-accel-")
 
 # What is computed over the body's bytes, and is wrong once they change (W-105, contract 9).
-OVER_THE_BODY = frozenset(
+OVER_THE_BODY: Final = frozenset(
     {b"content-digest", b"content-md5", b"digest", b"etag", b"repr-digest", b"signature", b"signature-input"}
 )
 
 # RFC 9110 section 5.5: every control but the tab. Each of the first three could end the field.
-LINE_BREAKING = b"\r\n\x00"
-_CONTROLS = bytes({*range(0x20), 0x7F} - {0x09})
+LINE_BREAKING: Final = b"\r\n\x00"
+_CONTROLS: Final = bytes({*range(0x20), 0x7F} - {0x09})
 
 # What nearly every request says, so that nearly no list is parsed.
-_PLAIN_CONNECTION = frozenset({b"", b"close", b"keep-alive", b"Keep-Alive"})
+_PLAIN_CONNECTION: Final = frozenset({b"", b"close", b"keep-alive", b"Keep-Alive"})
 NOTHING: frozenset[bytes] = frozenset()
 
 
@@ -90,12 +91,13 @@ class Fate(Enum):
 
 
 # An attribute of an Enum costs more than the rest of the pass.
-_PASS, _NOTE = Fate.PASS, Fate.NOTE
+_PASS: Final = Fate.PASS
+_NOTE: Final = Fate.NOTE
 
 # So many names in any spelling are remembered for each vendor and direction, none of them longer than this: who sends
 # ever new ones pays for them, and memory does not grow.
-LEARNED_LIMIT = 256
-LEARNED_LIMIT_BYTES = 64
+LEARNED_LIMIT: Final = 256
+LEARNED_LIMIT_BYTES: Final = 64
 
 
 class Fates(dict[bytes, tuple[Fate, bytes]]):
@@ -131,7 +133,7 @@ class Texts(dict[bytes, str]):
         return name
 
 
-_TEXTS = Texts()
+_TEXTS: Final = Texts()
 
 
 def as_text(headers: Sequence[Header]) -> dict[str, str]:

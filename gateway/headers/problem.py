@@ -7,6 +7,7 @@ Little stays: the body it described is gone, and only what carries the error's m
 import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from typing import Final
 
 from gateway.identity import vendor_request_id
 
@@ -14,16 +15,16 @@ from .names import NOTHING, Fate, Fates, Header, nominated, sift, without_contro
 from .reply import one_date, vendor_id_in
 
 # Appendix C of wire.md: what a rewritten error keeps, always and by house code.
-_KEPT_ON_PROBLEM = frozenset({b"allow", b"deprecation", b"link", b"proxy-status", b"sunset", b"vary"})
-_KEPT_PREFIXES = (b"ratelimit", b"x-ratelimit")
-_KEPT_BY_CODE = {
+_KEPT_ON_PROBLEM: Final = frozenset({b"allow", b"deprecation", b"link", b"proxy-status", b"sunset", b"vary"})
+_KEPT_PREFIXES: Final = (b"ratelimit", b"x-ratelimit")
+_KEPT_BY_CODE: Final = {
     "range_not_satisfiable": frozenset({b"content-range"}),
     "unsupported_media_type": frozenset({b"accept", b"accept-encoding", b"accept-patch", b"accept-post"}),
 }
-_CHALLENGE = frozenset({b"www-authenticate"})
+_CHALLENGE: Final = frozenset({b"www-authenticate"})
 
 # RFC 9651 section 3.3.4: what a bare Token may be; any other name is a String.
-_TOKEN = re.compile(r"[A-Za-z*][!#$%&'*+\-.^_`|~0-9A-Za-z:/]*")
+_TOKEN: Final = re.compile(r"[A-Za-z*][!#$%&'*+\-.^_`|~0-9A-Za-z:/]*")
 
 
 def to_problem(

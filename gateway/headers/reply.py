@@ -8,6 +8,7 @@ but what was computed over the old one.
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
+from typing import Final
 
 from gateway.identity import vendor_request_id
 
@@ -25,42 +26,44 @@ from .names import (
     without_controls,
 )
 
-_NEVER = HOP_BY_HOP | OURS_TO_SAY
-_COOKIES = frozenset({b"set-cookie", b"set-cookie2"})
-_NEVER_PREFIXES = (*OURS_TO_SAY_PREFIXES, b"errgate-")
+_NEVER: Final = HOP_BY_HOP | OURS_TO_SAY
+_COOKIES: Final = frozenset({b"set-cookie", b"set-cookie2"})
+_NEVER_PREFIXES: Final = (*OURS_TO_SAY_PREFIXES, b"errgate-")
 
 # Looked at before it is decided.
-_WEIGHED = frozenset(
+_WEIGHED: Final = frozenset(
     {b"connection", b"content-length", b"content-type", b"date", b"location", b"transfer-encoding", b"x-request-id"}
 )
 
 # Passed without a second look.
-_ORDINARY = frozenset({b"cache-control", b"content-encoding", b"etag", b"last-modified", b"retry-after", b"vary"})
+_ORDINARY: Final = frozenset(
+    {b"cache-control", b"content-encoding", b"etag", b"last-modified", b"retry-after", b"vary"}
+)
 
 # RFC 9110 section 5.6.7: the one format to write and the two to read.
-_HTTP_DATE = re.compile(
+_HTTP_DATE: Final = re.compile(
     rb"[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT"
     rb"|[A-Z][a-z]{5,8}, \d\d-[A-Z][a-z]{2}-\d\d \d\d:\d\d:\d\d GMT"
     rb"|[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \d{4}"
 )
 # "Wednesday, 00-Sep-00 00:00:00 GMT" is the longest.
-_DATE_LIMIT_BYTES = 33
+_DATE_LIMIT_BYTES: Final = 33
 
 # The most that a signed 64-bit reader takes: a longer one is no length to the caller.
-_LENGTH_LIMIT_DIGITS = 19
+_LENGTH_LIMIT_DIGITS: Final = 19
 
 # RFC 9110 sections 15.3.5 and 15.4.5: no content follows, so no framing either (W-049).
-_WITHOUT_CONTENT = frozenset({204, 304})
+_WITHOUT_CONTENT: Final = frozenset({204, 304})
 
 # What a body that was decoded and spliced no longer has (contract 9).
-_CHANGED_WITH_THE_BODY = OVER_THE_BODY | {
+_CHANGED_WITH_THE_BODY: Final = OVER_THE_BODY | {
     b"accept-ranges",
     b"content-encoding",
     b"content-length",
     b"x-accel-buffering",
 }
 
-_UNBUFFERED = (b"x-accel-buffering", b"no")
+_UNBUFFERED: Final = (b"x-accel-buffering", b"no")
 
 
 class ToCaller:

@@ -7,7 +7,7 @@ that nothing a caller nominates can take it away (W-024).
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Literal
+from typing import Final, Literal
 
 from gateway.bad_input import BadHeaders, LoopDetected
 
@@ -28,20 +28,20 @@ from .names import (
 )
 
 # Between the caller and us.
-_NEVER = HOP_BY_HOP | TRACING | {b"content-length", b"expect", b"host"}
+_NEVER: Final = HOP_BY_HOP | TRACING | {b"content-length", b"expect", b"host"}
 # Said again by us.
-_REWRITTEN = frozenset({b"accept-encoding", b"via"})
+_REWRITTEN: Final = frozenset({b"accept-encoding", b"via"})
 # RC-04 lists it among the fields of one connection: a wish of a browser, and no vendor's business.
-_BROWSERS = frozenset({b"upgrade-insecure-requests"})
+_BROWSERS: Final = frozenset({b"upgrade-insecure-requests"})
 # W-079, W-083: where the caller sits. Never believed, never passed on.
-_WHENCE = frozenset({b"forwarded", b"x-real-ip"})
-_COOKIES = frozenset({b"cookie", b"cookie2"})
+_WHENCE: Final = frozenset({b"forwarded", b"x-real-ip"})
+_COOKIES: Final = frozenset({b"cookie", b"cookie2"})
 
 # Families: ours, the proxies', the forwarding ones, the traces'.
-_NEVER_PREFIXES = (b"errgate-", b"proxy-", b"x-forwarded-", *TRACING_PREFIXES)
+_NEVER_PREFIXES: Final = (b"errgate-", b"proxy-", b"x-forwarded-", *TRACING_PREFIXES)
 
 # Passed without a second look.
-_ORDINARY = frozenset(
+_ORDINARY: Final = frozenset(
     {
         b"accept",
         b"accept-language",
@@ -58,10 +58,10 @@ _ORDINARY = frozenset(
 )
 
 # W-100: what we can decode, should the answer be an error.
-_DECODABLE = frozenset({b"br", b"deflate", b"gzip", b"identity", b"zstd"})
-_ALL_DECODABLE = re.compile(rb"(?:(?:br|deflate|gzip|identity|zstd)(?:;q=[01](?:\.[0-9]{1,3})?)?(?:, ?|\Z))+")
+_DECODABLE: Final = frozenset({b"br", b"deflate", b"gzip", b"identity", b"zstd"})
+_ALL_DECODABLE: Final = re.compile(rb"(?:(?:br|deflate|gzip|identity|zstd)(?:;q=[01](?:\.[0-9]{1,3})?)?(?:, ?|\Z))+")
 
-_HOPS = re.compile(rb"[0-9]{1,9}")
+_HOPS: Final = re.compile(rb"[0-9]{1,9}")
 
 Credential = Literal["none", "passthrough"] | tuple[str, str]
 

@@ -19,6 +19,7 @@ window, oldest first.
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import tzinfo
+from typing import Final
 
 from .clock import SECONDS, Unit, day, span
 from .rule import SECOND, Cells, Standing
@@ -26,9 +27,9 @@ from .rule import SECOND, Cells, Standing
 NEWEST, LAST, WINDOWS = range(3)
 
 # The step back that is remembered window by window: as far as a wrong zone or a missed summer time puts a clock.
-STEP_SECONDS = 3600
+STEP_SECONDS: Final = 3600
 # For seconds that would be 3,600 windows; a minute of them covers what a time server corrects.
-KEPT_LIMIT = 64
+KEPT_LIMIT: Final = 64
 
 
 @dataclass(frozen=True, slots=True)

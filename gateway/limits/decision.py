@@ -117,7 +117,7 @@ def decide(
     `counters` are the states of the limits, one each, and `holding` that of the hold. The caller sees to it that nobody
     else touches them meanwhile.
     """
-    steady, wall = now
+    steady, wall = now.steady, now.wall
     if holding is not None and (held := hold.held(holding, steady)) is not None:
         return Decision(limits, keys, now, free_at=held.until, scope=scope, held=held)
     times: list[int] = []

@@ -9,6 +9,7 @@ them, which are members of the same list (W-089).
 """
 
 from collections.abc import Sequence
+from typing import Final
 
 from .decision import Decision
 from .limit import Limit
@@ -17,7 +18,7 @@ from .rule import SECOND, Standing
 Header = tuple[bytes, bytes]
 
 # RFC 9651 section 3.3.1: an Integer has at most fifteen digits.
-INTEGER_LIMIT = 999_999_999_999_999
+INTEGER_LIMIT: Final = 999_999_999_999_999
 
 
 def fields(decision: Decision, steady: int | None = None) -> list[Header]:

@@ -12,22 +12,24 @@ State: when it ends (0: none), which code it answers with, until when the first 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from normalizers import HouseCode
 
 from .limit import Limit
 from .rule import SECOND, Cells
 
-UNTIL, CODE, FIRST = range(3)
-CELLS = 3
+UNTIL: Final = 0
+CODE: Final = 1
+FIRST: Final = 2
+CELLS: Final = 3
 
 # The codes that hold, each with how long it does when the vendor names no delay (contract 11).
-DELAY_SECONDS = {HouseCode.VENDOR_RATE_LIMITED: 5, HouseCode.QUOTA_EXHAUSTED: 300}
-_CODES = tuple(DELAY_SECONDS)
+DELAY_SECONDS: Final = {HouseCode.VENDOR_RATE_LIMITED: 5, HouseCode.QUOTA_EXHAUSTED: 300}
+_CODES: Final = tuple(DELAY_SECONDS)
 
 # While the first request is under way, the others come again in a second (contract 11).
-AGAIN = SECOND
+AGAIN: Final = SECOND
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,14 @@ State: slots taken.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 from .rule import SECOND, Cells, Standing
 
-TAKEN = 0
+TAKEN: Final = 0
 
 # Contract 11: for `in_flight`, `retry_after` is 1 and a hint.
-HINT = SECOND
+HINT: Final = SECOND
 
 
 @dataclass(frozen=True, slots=True)

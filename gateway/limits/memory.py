@@ -7,6 +7,7 @@ is closest to it (RC-72, F-84, W-095).
 
 from collections import OrderedDict
 from collections.abc import Collection, Mapping
+from typing import Final
 
 from normalizers import HouseCode
 
@@ -18,12 +19,12 @@ from .rule import Moment, Standing
 from .store import Holding
 
 # Callers, or addresses, that one limit remembers. A counter takes 2 KiB at most, so a limit 32 MiB.
-KEYS_LIMIT = 16_384
+KEYS_LIMIT: Final = 16_384
 # Only credentials that pass through, and were throttled, can make more holds than there are routes.
-HOLDS_LIMIT = 4096
+HOLDS_LIMIT: Final = 4096
 
 # Kinds of requests that differ in their caller, route or method.
-FOUND_LIMIT = 4096
+FOUND_LIMIT: Final = 4096
 
 
 class _Counter:

@@ -11,6 +11,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from normalizers import HouseCode
 
@@ -22,7 +23,7 @@ from .rule import SECOND, Moment
 from .store import Store
 
 # The timers of event loops count in milliseconds; asked for less they fire early, and the head would spin.
-TICK = SECOND // 1000
+TICK: Final = SECOND // 1000
 
 
 class Draining(Exception):
@@ -53,7 +54,7 @@ class _Request:
 
     def waits_at(self, decision: Decision, steady: int) -> int | None:
         """The number of the limit at which it is worth waiting; None: the decision stands."""
-        if not decision.refusing or not all(self.limits[number].wait for number in decision.refusing):
+        if not _may_wait(self.limits, decision):
             return None
         number = decision.refusing[0]
         # When a slot comes back nobody knows; when a window has room is known exactly.
@@ -84,7 +85,7 @@ class Queue:
         if number is None:
             decision = await self.store.take(limits, keys, now, scope)
             # Most requests end here, so nothing is made for waiting before.
-            if not decision.refusing:
+            if not _may_wait(limits, decision):
                 return decision
         request = _Request(limits, keys, scope, now.steady)
         if number is not None:
@@ -183,6 +184,11 @@ class Queue:
         for key in decision.keys if self._lines else ():
             if key in self._lines:
                 self._lines[key].turns[0].set()
+
+
+def _may_wait(limits: tuple[Limit, ...], decision: Decision) -> bool:
+    """Whether limits refused, and none of them but lets wait."""
+    return bool(decision.refusing) and all(limits[number].wait for number in decision.refusing)
 
 
 async def _rest(turn: asyncio.Event, microseconds: int) -> None:

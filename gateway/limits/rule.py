@@ -5,17 +5,26 @@ A rule holds no state: it reads and writes flat cells of integers (a list, or a 
 zero at first. Time is in whole microseconds and passed in.
 """
 
-from collections.abc import Iterable
-from typing import NamedTuple, Protocol, TypeAlias
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final, Protocol, TypeAlias
 
-SECOND = 1_000_000
+SECOND: Final = 1_000_000
 
 
-class Moment(NamedTuple):
+@dataclass(slots=True, init=False)
+class Moment:
     """When something is decided, in microseconds: by the monotonic clock, and by the wall clock since 1970 UTC."""
 
     steady: int
     wall: int
+
+    def __init__(self, steady: int, wall: int) -> None:
+        self.steady = steady
+        self.wall = wall
+
+    def __iter__(self) -> Iterator[int]:
+        return iter((self.steady, self.wall))
 
 
 class Cells(Protocol):

@@ -8,7 +8,7 @@ that is back.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from . import hold
 from .calendar import Calendar
@@ -21,8 +21,8 @@ from .rule import SECOND, Moment
 from .window import Rolling
 
 # Limits whose shares are remembered, those of the settings, and counters whose limits are.
-PARTS_LIMIT = 4096
-ASKED_LIMIT = 65_536
+PARTS_LIMIT: Final = 4096
+ASKED_LIMIT: Final = 65_536
 
 
 # What one counter has admitted: its limit, its key, and the charges as its rule tells them.

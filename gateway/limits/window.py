@@ -16,13 +16,17 @@ oldest and the newest entry are never empty.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 from .rule import Cells, Standing
 
-USED, OLDEST, NEWEST, RING = range(4)
+USED: Final = 0
+OLDEST: Final = 1
+NEWEST: Final = 2
+RING: Final = 3
 
 # 98 % of N needs 49 buckets; a hundred lose less than 1 %, and an hour's limit is at most 36 s late.
-BUCKETS = 100
+BUCKETS: Final = 100
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ import http
 import os
 from collections.abc import Callable, Iterable
 from enum import StrEnum
+from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.exposition import choose_encoder
@@ -24,14 +25,14 @@ from .limits import LimitGauges, LimitMetrics
 from .table import OVERHEAD, QUEUE, SECONDS, TABLE
 from .tally import Books, Level, Seconds, Tally
 
-METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
-REGISTERED = frozenset(int(status) for status in http.HTTPStatus)
+METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
+REGISTERED: Final = frozenset(int(status) for status in http.HTTPStatus)
 
 # Where prometheus_client finds the folder that all workers write their metrics to; set in workers alone.
-FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+FOLDER_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
 
-NO_VENDOR = "none"
-OTHER_ROUTE = "other"
+NO_VENDOR: Final = "none"
+OTHER_ROUTE: Final = "other"
 
 
 class Outcome(StrEnum):

@@ -17,11 +17,16 @@ class Named(Protocol):
 
 
 class LimitMetrics:
-    """One vendor's limits: whom they refused."""
+    """
+    One vendor's limits: whom they refused.
+
+    Mutable state: the children that were asked for, by limit and caller; both are from the settings.
+    """
 
     def __init__(self, metrics: Named, vendor: str) -> None:
         self._vendor = vendor
         self._refused = metrics.counter("errgate_limit_refused_total")
+        self._children: dict[tuple[str, str], Counter] = {}
 
     def prepare(self, refusing: Iterable[tuple[str, str]]) -> None:
         """Make the children of each limit and caller, at 0."""
@@ -30,7 +35,10 @@ class LimitMetrics:
 
     def refused(self, limit: str, caller: str) -> None:
         """Count a request that this limit refused."""
-        self._refused.labels(self._vendor, limit, caller).inc()
+        child = self._children.get((limit, caller))
+        if child is None:
+            child = self._children[limit, caller] = self._refused.labels(self._vendor, limit, caller)
+        child.inc()
 
 
 class LimitGauges:

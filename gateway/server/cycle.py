@@ -11,6 +11,7 @@ import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import Final
 
 from starlette.types import ASGIApp, Message, Scope
 from uvicorn.protocols.http.flow_control import FlowControl
@@ -20,12 +21,12 @@ from normalizers import HouseCode
 Header = tuple[bytes, bytes]
 
 # SO_LINGER on, for no time at all: closing sends a reset.
-RESET = struct.pack("ii", 1, 0)
+RESET: Final = struct.pack("ii", 1, 0)
 
-PHRASES = {int(status): status.phrase.encode() for status in HTTPStatus}
-STATUS_LINES = {status: b"HTTP/1.1 %d %b\r\n" % (status, PHRASES.get(status, b"")) for status in range(200, 600)}
-CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-WITHOUT_CONTENT = frozenset({204, 304})
+PHRASES: Final = {int(status): status.phrase.encode() for status in HTTPStatus}
+STATUS_LINES: Final = {status: b"HTTP/1.1 %d %b\r\n" % (status, PHRASES.get(status, b"")) for status in range(200, 600)}
+CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+WITHOUT_CONTENT: Final = frozenset({204, 304})
 
 
 @dataclass(slots=True)

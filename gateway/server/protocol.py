@@ -13,7 +13,7 @@ import re
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import httptools
 from starlette.types import ASGIApp, Scope
@@ -27,38 +27,38 @@ from normalizers import HouseCode
 from .cycle import Cycle, Guard, Header, Memory
 
 # The head's bound is checked exactly by the app (W-063); this one keeps a head that never ends out of memory.
-HEAD_LIMIT_BYTES = 48 * 1024
-TARGET_LIMIT_BYTES = 8 * 1024
+HEAD_LIMIT_BYTES: Final = 48 * 1024
+TARGET_LIMIT_BYTES: Final = 8 * 1024
 
 # Trailers are dropped (deviation d of wire.md); more than any real message has are refused (faults.md, section 0).
-TRAILER_LIMIT_FIELDS = 16
-TRAILER_LIMIT_BYTES = 8 * 1024
+TRAILER_LIMIT_FIELDS: Final = 16
+TRAILER_LIMIT_BYTES: Final = 8 * 1024
 
 # What chunk sizes and extensions may take beside the chunks, over a credit for each: thousands of leading zeros and
 # extensions without end say nothing (CVE-2023-39326).
-CHUNK_OVERHEAD_LIMIT_BYTES = 16 * 1024
-CHUNK_CREDIT_BYTES = 16
+CHUNK_OVERHEAD_LIMIT_BYTES: Final = 16 * 1024
+CHUNK_CREDIT_BYTES: Final = 16
 
 # Requests of one connection that wait for their turn; the last of them is the connection's last (F-58 of faults.md).
-PIPELINE_LIMIT = 100
+PIPELINE_LIMIT: Final = 100
 
 # After a connection's last answer: how long, and how much, is read and thrown away, so that the kernel's reset does not
 # destroy the answer on its way when the caller has said more (RFC 9112 section 9.6).
-LINGER_SECONDS = 2.0
+LINGER_SECONDS: Final = 2.0
 # A head of 4 MiB in one write must not outrun its 431; what is thrown away costs a read and no memory.
-LINGER_LIMIT_BYTES = 64 * 1024 * 1024
+LINGER_LIMIT_BYTES: Final = 64 * 1024 * 1024
 
 # A request line of HTTP whatever its method and version, and what may yet become one.
-REQUEST_LINE = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,64} [^ \r\n]+ HTTP/[0-9]\.[0-9]\r\n")
-REQUEST_LINE_BEGUN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,64}(?: [^\r\n]*\r?)?")
-ABSOLUTE = re.compile(rb"https?://([^/?#]*)", re.IGNORECASE)
+REQUEST_LINE: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,64} [^ \r\n]+ HTTP/[0-9]\.[0-9]\r\n")
+REQUEST_LINE_BEGUN: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,64}(?: [^\r\n]*\r?)?")
+ABSOLUTE: Final = re.compile(rb"https?://([^/?#]*)", re.IGNORECASE)
 
 # What llhttp says of a version that it does not know.
-INVALID_VERSION = ("Invalid HTTP version",)
+INVALID_VERSION: Final = ("Invalid HTTP version",)
 
-UNREADABLE = "The request is no HTTP that can be read in only one way."
+UNREADABLE: Final = "The request is no HTTP that can be read in only one way."
 
-ASGI = {"version": "3.0", "spec_version": "2.3"}
+ASGI: Final = {"version": "3.0", "spec_version": "2.3"}
 
 
 class Objection(Exception):

@@ -10,13 +10,13 @@ import os
 import select
 import socket
 from collections.abc import Callable
-from typing import Protocol, cast
+from typing import Final, Protocol, cast
 
 # What a vendor may say before it is asked: a small reply.
-EARLY_LIMIT_BYTES = 64 * 1024
+EARLY_LIMIT_BYTES: Final = 64 * 1024
 
 # What is read at once from a connection that a failed write has ended.
-REST_LIMIT_BYTES = 256 * 1024
+REST_LIMIT_BYTES: Final = 256 * 1024
 
 
 class Carried(Protocol):

@@ -6,16 +6,16 @@ what came before a break is content.
 """
 
 import re
-from typing import Protocol
+from typing import Final, Protocol
 
 # The extensions and trailers of a whole message: nobody reads them, and nobody sends more in good faith.
-EXTRA_LIMIT_BYTES = 16 * 1024
+EXTRA_LIMIT_BYTES: Final = 16 * 1024
 
 # RFC 9112 section 7.1. 2^64 bytes are enough; the space before the extension is that of older servers.
-SIZE = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*((?:;[\t\x20-\x7e\x80-\xff]*)?)")
-LONGEST_SIZE = 16
-BREAK = b"\r\n"
-LINE_BREAKER = re.compile(rb"[\r\n\0]")
+SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*((?:;[\t\x20-\x7e\x80-\xff]*)?)")
+LONGEST_SIZE: Final = 16
+BREAK: Final = b"\r\n"
+LINE_BREAKER: Final = re.compile(rb"[\r\n\0]")
 
 
 class Content(Protocol):

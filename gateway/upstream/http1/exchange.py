@@ -11,7 +11,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterable, Iterable
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from gateway.upstream import Call, Cut, Header, NoReply, Reason
 
@@ -21,10 +21,10 @@ from .pool import Pool
 from .reply import Head
 
 # What is read ahead of its reader before the vendor has to wait (W-156).
-AHEAD_LIMIT_BYTES = 128 * 1024
+AHEAD_LIMIT_BYTES: Final = 128 * 1024
 
-FIRST_ERROR = 400
-WITHOUT_CONTENT = frozenset({204, 304})
+FIRST_ERROR: Final = 400
+WITHOUT_CONTENT: Final = frozenset({204, 304})
 
 
 def head_of(call: Call) -> bytes:
@@ -58,7 +58,7 @@ def in_chunks(data: bytes) -> bytes:
     return chunk_of(data) + LAST_CHUNK if data else LAST_CHUNK
 
 
-LAST_CHUNK = b"0\r\n\r\n"
+LAST_CHUNK: Final = b"0\r\n\r\n"
 
 
 class Http1Exchange:

@@ -9,31 +9,34 @@ anything else is no reply.
 
 import re
 from collections.abc import Iterable
+from typing import Final
 
 import httptools
 
 from gateway.upstream import HEAD_LIMIT_BYTES, HEAD_LIMIT_FIELDS, INTERIM_LIMIT, Header, NoReply, Reason
 
-END = b"\r\n\r\n"
+END: Final = b"\r\n\r\n"
 
 # What every reply begins with that we understand; a minor version changes nothing of the framing (RFC 9112 2.3).
-PROTOCOL = b"HTTP/1."
+PROTOCOL: Final = b"HTTP/1."
 
 # RFC 9112 section 2.2 lets a line end in a bare line feed; what hides a line from one reader shows it to another.
-BARE_LF = re.compile(rb"(?<!\r)\n")
+BARE_LF: Final = re.compile(rb"(?<!\r)\n")
 
 # RFC 9110 section 5.5: what no value may hold. The first three could end a line, and are never repaired.
-LINE_BREAKERS = re.compile(rb"[\r\n\0]")
-CONTROL = re.compile(rb"[\x01-\x08\x0b\x0c\x0e-\x1f\x7f]")
+LINE_BREAKERS: Final = re.compile(rb"[\r\n\0]")
+CONTROL: Final = re.compile(rb"[\x01-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
-FOLDED_FRAMING = re.compile(rb"(?i)\n(?:content-length|transfer-encoding|connection)[^\n]*\n[ \t]")
+FOLDED_FRAMING: Final = re.compile(rb"(?i)\n(?:content-length|transfer-encoding|connection)[^\n]*\n[ \t]")
 
-FRAMING = frozenset({b"content-length", b"transfer-encoding", b"connection"})
+FRAMING: Final = frozenset({b"content-length", b"transfer-encoding", b"connection"})
 # Whether a name can be one of those shows in its length.
-FRAMING_LENGTHS = frozenset(map(len, FRAMING))
+FRAMING_LENGTHS: Final = frozenset(map(len, FRAMING))
 
-FIRST_STATUS, FIRST_FINAL, LAST_STATUS = 100, 200, 599
-SWITCHING_PROTOCOLS = 101
+FIRST_STATUS: Final = 100
+FIRST_FINAL: Final = 200
+LAST_STATUS: Final = 599
+SWITCHING_PROTOCOLS: Final = 101
 
 
 class Head:

@@ -9,14 +9,15 @@ a session to resume, which saves a new connection half of its handshake.
 import asyncio
 import ssl
 from collections.abc import Callable
+from typing import Final
 
 from gateway.upstream import NoReply, Reason
 
 from .connection import Connection
 
 # RFC 8446 section 5.1: a record's header is its type, its version and the length of what follows; what it holds.
-RECORD_HEADER_BYTES = 5
-RECORD_BYTES = 16 * 1024
+RECORD_HEADER_BYTES: Final = 5
+RECORD_BYTES: Final = 16 * 1024
 
 # A resumed session is not verified again: a certificate that expires is noticed after so long at the latest.
 SESSION_SECONDS = 600.0
