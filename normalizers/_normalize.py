@@ -7,9 +7,10 @@ file and one of the steps.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from http import HTTPStatus
 from itertools import chain
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from ._codes import Fault, HouseCode, Source
 from ._find import find
@@ -78,10 +79,12 @@ _MAYBE_APPLIED = frozenset({502, 504, 520, 522, 524})
 _WINDOWED = frozenset({_H.VENDOR_RATE_LIMITED, _H.QUOTA_EXHAUSTED})
 
 
+VendorMessages = Literal["always", "caller_faults", "never"]
 _NO_SECRETS = Scrubber()
 
 
-class Asked(NamedTuple):
+@dataclass(slots=True, init=False)
+class Asked:
     """
     What was asked of the vendor, as far as the answer depends on it.
 
@@ -89,22 +92,44 @@ class Asked(NamedTuple):
     let it count. `vendor_messages` is the setting of that name. `scrub` takes secrets out of the vendor's words.
     """
 
-    method: str = "GET"
-    own_credential: bool = False
-    idempotency_key: bool = False
-    vendor_messages: Literal["always", "caller_faults", "never"] = "always"
-    scrub: Callable[[str], str] = _NO_SECRETS
+    method: str
+    own_credential: bool
+    idempotency_key: bool
+    vendor_messages: VendorMessages
+    scrub: Callable[[str], str]
+
+    # Written out, here and below: each error makes one, and what `dataclass` writes is slow and never compiled.
+    def __init__(
+        self,
+        method: str = "GET",
+        *,
+        own_credential: bool = False,
+        idempotency_key: bool = False,
+        vendor_messages: VendorMessages = "always",
+        scrub: Callable[[str], str] = _NO_SECRETS,
+    ) -> None:
+        self.method = method
+        self.own_credential = own_credential
+        self.idempotency_key = idempotency_key
+        self.vendor_messages = vendor_messages
+        self.scrub = scrub
 
 
 _ASKED = Asked()
 
 
-class Verdict(NamedTuple):
+@dataclass(slots=True, init=False)
+class Verdict:
     """The house code of a failure, the vendor's row that gave it, if one did, and the rule in words."""
 
     house: HouseCode
     row: Row | None
     rule: str
+
+    def __init__(self, house: HouseCode, row: Row | None, rule: str) -> None:
+        self.house = house
+        self.row = row
+        self.rule = rule
 
 
 def normalize(vendor: Vendor, reply: Reply, asked: Asked = _ASKED, *, status: int | None = None) -> Problem:
@@ -188,9 +213,10 @@ def worded(
     callers = house.fault is Fault.CALLER
     always = asked.vendor_messages == "always"
     shown = always or (callers and asked.vendor_messages == "caller_faults")
-    message = _clean(found.message, scrub) if shown else None
+    details, safe = detailed(found.details, scrub) if always else (None, "")
+    message = _clean(found.message, scrub, safe) if shown else None
     # What the table has is no secret.
-    code = row.code if row is not None and row.code == found.code else _clean(found.code, scrub)
+    code = row.code if row is not None and row.code == found.code else _clean(found.code, scrub, safe)
     errors: tuple[FieldError, ...] = ()
     if found.errors and callers and shown:
         errors = tuple(
@@ -205,8 +231,8 @@ def worded(
             status,
             code,
             message,
-            _clean(found.request_id, scrub),
-            detailed(found.details, scrub) if always else None,
+            _clean(found.request_id, scrub, safe),
+            details,
         ),
         errors=errors,
         retry_after=retry_after,
@@ -218,8 +244,11 @@ def worded(
     )
 
 
-def _clean(text: str | None, scrub: Callable[[str], str]) -> str | None:
-    return (cleaned(text, scrub) or None) if text else None
+def _clean(text: str | None, scrub: Callable[[str], str], safe: str = "") -> str | None:
+    """A text fit to be seen, None where nothing is left; `safe`: JSON in which any string is fit already."""
+    if not text:
+        return None
+    return (text[:TEXT_LIMIT].strip() if f'"{text}"' in safe else cleaned(text, scrub)) or None
 
 
 def _house(row: Row | StatusRow, status: int, *, own_credential: bool) -> HouseCode:

@@ -175,15 +175,15 @@ class _Oversize(Exception):
     """A vendor's error object is larger or deeper than what is passed on."""
 
 
-def _is_harmless(value: object, scrub: Callable[[str], str]) -> bool:
-    """Whether one look at its JSON says that a copy would be the same: small, flat, printable, without secrets."""
+def _harmless(value: object, scrub: Callable[[str], str]) -> str:
+    """Its JSON where one look at that says that a copy would be the same: small, flat, printable, without secrets."""
     try:
         text = encode(value) if value else ""
     # RecursionError: deeper than any encoder goes; the others: what JSON has no form for.
     except (TypeError, ValueError, RecursionError):
-        return False
-    return (
-        0 < len(text) <= DETAILS_LIMIT
+        return ""
+    harmless = (
+        len(text) <= DETAILS_LIMIT
         and (text.isascii() or len(text.encode(errors="replace")) <= DETAILS_LIMIT)
         # Behind a backslash may be a control; as many brackets at the most are as deep at the most.
         and "\\" not in text
@@ -191,11 +191,18 @@ def _is_harmless(value: object, scrub: Callable[[str], str]) -> bool:
         and text.count("{") + text.count("[") <= _DEEPEST
         and scrub(text) == text
     )
+    return text if harmless else ""
 
 
-def detailed(value: object, scrub: Callable[[str], str]) -> object:
-    """A safe copy of a vendor's error object; None where that is empty, too large or too deep."""
-    return value if _is_harmless(value, scrub) else _copied(value, scrub)
+def detailed(value: object, scrub: Callable[[str], str]) -> tuple[object, str]:
+    """
+    A safe copy of a vendor's error object; None where that is empty, too large or too deep.
+
+    With its JSON where nothing had to be changed: a string that stands there, in its quotes, is safe by itself, since
+    no key that we look for begins or ends otherwise than at a quote.
+    """
+    text = _harmless(value, scrub)
+    return (value, text) if text else (_copied(value, scrub), "")
 
 
 def _copied(value: object, scrub: Callable[[str], str]) -> object:

@@ -8,7 +8,7 @@ JSON Pointers, tried in order. It is one file because it is one vocabulary: type
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from ._codes import HouseCode
 from ._problem import FieldError
@@ -166,7 +166,8 @@ class SuccessError:
     statuses: bool = False
 
 
-class Finding(NamedTuple):
+@dataclass(slots=True, init=False, repr=False)
+class Finding:
     """
     What a vendor said, in its own words, unsafe still. Every part may be missing.
 
@@ -174,18 +175,39 @@ class Finding(NamedTuple):
     the vendor's error object and `body` the whole of it, parsed. `unreadable`: neither empty nor a JSON object.
     """
 
-    code: str | None = None
-    message: str | None = None
-    request_id: str | None = None
-    retry_after: int | None = None
-    reset_after: int | None = None
-    errors: tuple[FieldError, ...] = ()
-    details: object | None = None
-    body: object | None = None
-    unreadable: bool = False
+    code: str | None
+    message: str | None
+    request_id: str | None
+    retry_after: int | None
+    reset_after: int | None
+    errors: tuple[FieldError, ...]
+    details: object | None
+    body: object | None
+    unreadable: bool
 
-    def __repr__(self) -> str:
-        return object.__repr__(self)
+    # Written out: each error makes one, and what `dataclass` writes is slow and never compiled.
+    def __init__(  # noqa: PLR0913  (a record)
+        self,
+        code: str | None = None,
+        message: str | None = None,
+        request_id: str | None = None,
+        *,
+        retry_after: int | None = None,
+        reset_after: int | None = None,
+        errors: tuple[FieldError, ...] = (),
+        details: object = None,
+        body: object = None,
+        unreadable: bool = False,
+    ) -> None:
+        self.code = code
+        self.message = message
+        self.request_id = request_id
+        self.retry_after = retry_after
+        self.reset_after = reset_after
+        self.errors = errors
+        self.details = details
+        self.body = body
+        self.unreadable = unreadable
 
 
 @dataclass(frozen=True, slots=True)

@@ -179,3 +179,15 @@ def test_everywhere_in_a_problem() -> None:
 
         assert not any(piece in encoded.decode() for piece in pieces(echo))
         assert encoded.count(b"[redacted]") >= 4
+
+
+def test_a_key_inside_of_a_harmless_word() -> None:
+    """A key is taken out of the message though the error object, where it ends a longer word, holds none."""
+    vendor = Vendor("acme", "Acme", places=Places(message=("/message",)))
+    body = {"message": "sk-force-of-one", "error": {"who": "task-force-of-one"}}
+
+    problem = normalize(vendor, Reply(400, {}, json.dumps(body).encode()), Asked(scrub=Scrubber()))
+
+    assert problem.vendor_error is not None
+    assert problem.vendor_error.message == "[redacted]"
+    assert problem.vendor_error.details == {"who": "task-force-of-one"}
