@@ -9,7 +9,6 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
 from uuid import uuid4
 
 from normalizers import HouseCode, Problem
@@ -24,7 +23,8 @@ REMEMBERED_ERRORS = 10
 REMEMBERED_CODES = 100
 
 
-class Failure(NamedTuple):
+@dataclass(slots=True, init=False)
+class Failure:
     """A request that failed, or a job that a poll found failed; `at` in Unix seconds, `number` counts them all."""
 
     number: int
@@ -41,6 +41,40 @@ class Failure(NamedTuple):
     request_id: str
     instance: str | None
     problem: Problem | None
+
+    # Written out: each error makes one, and what `dataclass` writes is slow and never compiled.
+    def __init__(  # noqa: PLR0913  (a record)
+        self,
+        *,
+        number: int,
+        at: float,
+        vendor: str,
+        route: str,
+        caller: str,
+        method: str,
+        status: int | None,
+        vendor_status: int | None,
+        outcome: str,
+        kind: str,
+        reason: str | None,
+        request_id: str,
+        instance: str | None,
+        problem: Problem | None,
+    ) -> None:
+        self.number = number
+        self.at = at
+        self.vendor = vendor
+        self.route = route
+        self.caller = caller
+        self.method = method
+        self.status = status
+        self.vendor_status = vendor_status
+        self.outcome = outcome
+        self.kind = kind
+        self.reason = reason
+        self.request_id = request_id
+        self.instance = instance
+        self.problem = problem
 
     def row(self, base_uri: str) -> dict[str, object]:
         """It as JSON has it: what the console's table shows, and the envelope that its caller got."""
