@@ -15,9 +15,8 @@ _VENDOR_REQUEST_ID: Final = re.compile(rb"[\x21-\x7e]{1,128}")
 # W3C Trace Context, section 3.2.2. A later version may add fields after another dash.
 _TRACEPARENT: Final = re.compile(rb"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
 
-# The version's four bits and the variant's two.
-_UUID_VERSION_4: Final = 0x4 << 76 | 0b10 << 62
-_UUID_RANDOM: Final = (1 << 128) - 1 ^ (0xF << 76 | 0b11 << 62)
+# The digit that holds a UUID's variant, by a random one: the first two of its bits are given.
+_VARIANTS = {f"{digit:x}": f"{0b1000 | digit & 0b11:x}" for digit in range(16)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +39,8 @@ def request_id(headers: Iterable[Header]) -> str:
 def instance() -> str:
     """A fresh name for one problem (W-008)."""
     # RFC 9562 section 5.4, as uuid.uuid4 does it, without the object.
-    random = int.from_bytes(os.urandom(16), "big") & _UUID_RANDOM | _UUID_VERSION_4
-    text = f"{random:032x}"
-    return f"urn:uuid:{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    text = os.urandom(16).hex()
+    return f"urn:uuid:{text[:8]}-{text[8:12]}-4{text[13:16]}-{_VARIANTS[text[16]]}{text[17:20]}-{text[20:]}"
 
 
 def vendor_request_id(value: bytes | str | None) -> bytes | None:
