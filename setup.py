@@ -71,6 +71,7 @@ COMPILED = (
     "normalizers/_delay.py",
     "normalizers/_find.py",
     "normalizers/_jobs.py",
+    "normalizers/_json.py",
     "normalizers/_normalize.py",
     "normalizers/_problem.py",
     "normalizers/_reply.py",
@@ -103,8 +104,10 @@ class Compile(build_ext):  # type: ignore[misc]  # setuptools ships no types
             [*FLAGS, *COMPILED], opt_level="3", debug_level="0", group_name=LIBRARY
         )
         # Its options were read when there was nothing to build yet.
-        self.reinitialize_command("build_ext")
+        self.reinitialize_command("build_ext", inplace=self.inplace)
         self.ensure_finalized()
+        # Nearly all the time is the library's; the rest is compiled beside it.
+        self.parallel = True
         try:
             super().run()
         except CompileError as error:

@@ -26,6 +26,7 @@ INTERPRETED = {
         "replaces a method of the pool"
     ),
     "tests/e2e/test_retries.py::test_post_is_sent_again_where_it_was_not_sent": "replaces the pause between tries",
+    "tests/e2e/wire/test_rules.py::test_exception_inside_is_an_envelope": "replaces methods of the engine and routes",
 }
 
 
