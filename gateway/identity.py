@@ -28,18 +28,49 @@ class Trace:
     sampled: bool
 
 
+# What a UUID has, and for how many names the system is asked at once.
+NAME_BYTES: Final = 16
+NAMES: Final = 32
+
+
+class Noise:
+    """
+    Random bytes for names, asked of the system for many names at once.
+
+    Mutable state: those that are left; a process that is forked begins with none of its parent's.
+    """
+
+    def __init__(self) -> None:
+        self._bytes = b""
+        os.register_at_fork(after_in_child=self.forget)
+
+    def take(self) -> bytes:
+        """Sixteen of them."""
+        if not self._bytes:
+            self._bytes = os.urandom(NAME_BYTES * NAMES)
+        taken, self._bytes = self._bytes[:NAME_BYTES], self._bytes[NAME_BYTES:]
+        return taken
+
+    def forget(self) -> None:
+        """Throw them away."""
+        self._bytes = b""
+
+
+NOISE: Final = Noise()
+
+
 def request_id(headers: Iterable[Header]) -> str:
     """The caller's `X-Request-Id` if it is one and well formed, else a fresh one (W-138)."""
     values = [value for name, value in headers if name == b"x-request-id"]
     if len(values) == 1 and _REQUEST_ID.fullmatch(values[0]):
         return values[0].decode("ascii")
-    return os.urandom(16).hex()
+    return NOISE.take().hex()
 
 
 def instance() -> str:
     """A fresh name for one problem (W-008)."""
     # RFC 9562 section 5.4, as uuid.uuid4 does it, without the object.
-    text = os.urandom(16).hex()
+    text = NOISE.take().hex()
     return f"urn:uuid:{text[:8]}-{text[8:12]}-4{text[13:16]}-{_VARIANTS[text[16]]}{text[17:20]}-{text[20:]}"
 
 

@@ -136,6 +136,7 @@ class Connection(Protocol):
 
     on_gone: Callable[[], None] | None
     memory: Memory
+    task: "asyncio.Task[None] | None"
 
     def watch(self, gone: Callable[[], None]) -> None:
         """Tell of a hang-up from now on, or at once if there was one."""
@@ -155,7 +156,7 @@ class Presence:
         """`connection`: our own server's, which tells of a hang-up without a task that waits for it."""
         self._receive = receive
         self._connection = connection
-        self._request = asyncio.current_task()
+        self._request = asyncio.current_task() if connection is None else connection.task
         self._watcher: asyncio.Task[None] | None = None
         self._answered = False
         self.gone = False

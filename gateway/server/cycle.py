@@ -105,6 +105,8 @@ class Cycle:
         self.response_started = False
         self.response_complete = False
         self.on_gone: Callable[[], None] | None = None
+        # What runs it, while it runs.
+        self.task: asyncio.Task[None] | None = None
         self._is_head = is_head
         self._takes_chunks = takes_chunks
         self._expects_continue = expects_continue
@@ -143,6 +145,7 @@ class Cycle:
                 else:
                     self.transport.close()
             self._on_response = self._end = _nothing
+            self.task = None
 
     async def receive(self) -> Message:
         """The request's body; `broken` says that no rest will come, though the caller is still there."""

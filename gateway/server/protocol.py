@@ -352,7 +352,7 @@ class Protocol:
 
     def _start(self, cycle: Cycle, scope: Scope) -> None:
         self._running = cycle
-        task = self.loop.create_task(cycle.run(self.app, scope))
+        task = cycle.task = self.loop.create_task(cycle.run(self.app, scope))
         task.add_done_callback(self.tasks.discard)
         self.tasks.add(task)
 

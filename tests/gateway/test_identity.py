@@ -1,6 +1,8 @@
 """What a request is called."""
 
 import re
+import subprocess
+import sys
 import uuid
 
 import pytest
@@ -132,3 +134,24 @@ def test_without_a_trace_one_begins() -> None:
     assert first
     assert second
     assert first.trace_id != second.trace_id
+
+
+FORKED = """
+import os
+from gateway.identity import request_id
+request_id(())
+os.fork()
+os.write(1, "".join(request_id(()) + "\\n" for _ in range(10)).encode())
+"""
+
+
+def test_a_child_has_names_of_its_own() -> None:
+    """A worker that is forked says none of the names that its parent says."""
+    said = subprocess.run([sys.executable, "-c", FORKED], capture_output=True, check=True, text=True).stdout.split()
+
+    assert len(set(said)) == len(said) == 20
+
+
+def test_names_are_not_said_again() -> None:
+    """However many are asked for."""
+    assert len({request_id(()) for _ in range(1000)} | {instance() for _ in range(1000)}) == 2000

@@ -96,7 +96,7 @@ class Http1Exchange:
         """Send the call and wait for the reply's head. Raises NoReply; what the body's source raises goes through."""
         call = self._call
         call.began_at = call.connected_at = time.perf_counter()
-        self._loop = loop = asyncio.get_running_loop()
+        self._loop = loop = self._pool.loop
         self._ends_at = loop.time() + call.timeouts.total
         head = head_of(call)
         connection = self._pool.idle()

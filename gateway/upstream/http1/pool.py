@@ -42,6 +42,14 @@ class Pool:
         self._open: set[Connection] = set()
         self._queue: deque[asyncio.Future[Connection | None]] = deque()
         self._reaper: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop, asked for once: up to Python 3.11 that costs a system call."""
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+        return self._loop
 
     def idle(self) -> Connection | None:
         """The connection that was used last and may be used again; None where there is none. Nothing is awaited."""
@@ -75,7 +83,7 @@ class Pool:
                 return connection
             connection.close()
         try:
-            within = min(asyncio.get_running_loop().time() + call.timeouts.connect, ends_at)
+            within = min(self.loop.time() + call.timeouts.connect, ends_at)
             async with asyncio.timeout_at(within):
                 connection = await self._dial(self._leave)
         except BaseException as error:
@@ -88,7 +96,7 @@ class Pool:
 
     async def _turn(self, seconds: float, ends_at: float) -> Connection | None:
         """Wait for a place, or a connection that has one. Raises NoReply."""
-        loop = asyncio.get_running_loop()
+        loop = self.loop
         turn: asyncio.Future[Connection | None] = loop.create_future()
         self._queue.append(turn)
         waits_until = loop.time() + seconds
@@ -114,7 +122,7 @@ class Pool:
 
         Whether a byte followed after all is asked of it when it is used again, as late as possible.
         """
-        if not again or connection.closed or asyncio.get_running_loop().time() - connection.born_at > LONGEST_SECONDS:
+        if not again or connection.closed or self.loop.time() - connection.born_at > LONGEST_SECONDS:
             connection.close()
             self._free()
             return
@@ -130,7 +138,7 @@ class Pool:
         if connection is None:
             self._taken -= 1
             return
-        loop = asyncio.get_running_loop()
+        loop = self.loop
         connection.idle = True
         connection.idle_since = loop.time()
         self._idle.append(connection)
@@ -141,7 +149,7 @@ class Pool:
         self._pass_on(None)
 
     def _is_old(self, connection: Connection) -> bool:
-        return asyncio.get_running_loop().time() - connection.idle_since >= self._keep_alive
+        return self.loop.time() - connection.idle_since >= self._keep_alive
 
     def _reap(self) -> None:
         """End the connections that were idle for too long; there may be some that were not."""
@@ -149,8 +157,7 @@ class Pool:
         while self._idle and self._is_old(self._idle[0]):
             self._idle[0].close()
         if self._idle:
-            loop = asyncio.get_running_loop()
-            self._reaper = loop.call_at(self._idle[0].idle_since + self._keep_alive, self._reap)
+            self._reaper = self.loop.call_at(self._idle[0].idle_since + self._keep_alive, self._reap)
 
     def _leave(self, connection: Connection) -> None:
         """Forget a connection that was closed; an idle one gives its place back."""
