@@ -7,8 +7,8 @@ JSON Pointers, tried in order. It is one file because it is one vocabulary: type
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal, cast
 
 from ._codes import HouseCode
 from ._problem import FieldError
@@ -24,8 +24,18 @@ ACCOUNT_REFUSED = HouseCode.VENDOR_ACCOUNT_ERROR, HouseCode.PERMISSION_DENIED
 RIGHT_MISSING = HouseCode.VENDOR_ACCESS_DENIED, HouseCode.PERMISSION_DENIED
 
 
+class Record:
+    """What is frozen, and goes from process to process all the same: it is made anew of what it was made of."""
+
+    __slots__ = ()
+
+    def __reduce__(self) -> tuple[type["Record"], tuple[object, ...]]:
+        made_of = [each.name for each in fields(cast("Any", self)) if each.init]
+        return type(self), tuple([getattr(self, name) for name in made_of])
+
+
 @dataclass(frozen=True, slots=True)
-class Row:
+class Row(Record):
     """
     A row of a vendor's table: its code as it spells it, and the house code that it becomes.
 
@@ -54,7 +64,7 @@ def job(code: str, house: HouseCode, description: str, advice: str = "") -> Row:
 
 
 @dataclass(frozen=True, slots=True)
-class StatusRow:
+class StatusRow(Record):
     """What a bare status becomes, and what where the credential is the caller's own."""
 
     house: HouseCode
@@ -62,7 +72,7 @@ class StatusRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Pattern:
+class Pattern(Record):
     """
     A house code for what the table does not know.
 
@@ -78,7 +88,7 @@ class Pattern:
 
 
 @dataclass(frozen=True, slots=True)
-class FieldPlaces:
+class FieldPlaces(Record):
     """Where the list of wrong fields is and, inside one of its members, which field it is and what is wrong with it."""
 
     list: tuple[str, ...] = ()
@@ -87,7 +97,7 @@ class FieldPlaces:
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class Places(Record):
     """
     Where a vendor's error body says what.
 
@@ -106,7 +116,7 @@ class Places:
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(Record):
     """
     How a job payload says that it failed.
 
@@ -134,7 +144,7 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
+class Route(Record):
     """
     A named set of a vendor's methods and paths.
 
@@ -151,7 +161,7 @@ class Route:
 
 
 @dataclass(frozen=True, slots=True)
-class SuccessError:
+class SuccessError(Record):
     """
     A 200 on this route that is an error.
 
@@ -211,7 +221,7 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Vendor:
+class Vendor(Record):
     """
     A vendor, whole.
 
