@@ -233,6 +233,7 @@ def worded(
             message,
             _clean(found.request_id, scrub, safe),
             details,
+            safe,
         ),
         errors=errors,
         retry_after=retry_after,

@@ -16,13 +16,18 @@ from ._json import encode, encode_text
 
 @dataclass(slots=True, init=False)
 class VendorError:
-    """What the vendor said, in its own words. `status` is the one on its status line, also for an error in a 200."""
+    """
+    What the vendor said, in its own words. `status` is the one on its status line, also for an error in a 200.
+
+    `spelled` is `details` as JSON, where that is known.
+    """
 
     status: int
     code: str | None = field(repr=False)
     message: str | None = field(repr=False)
     request_id: str | None = field(repr=False)
     details: object | None = field(repr=False)
+    spelled: str = field(repr=False, compare=False)
 
     # Written out, here and below: each error makes one, and what `dataclass` writes is slow and never compiled.
     def __init__(
@@ -32,19 +37,21 @@ class VendorError:
         message: str | None = None,
         request_id: str | None = None,
         details: object = None,
+        spelled: str = "",
     ) -> None:
         self.status = status
         self.code = code
         self.message = message
         self.request_id = request_id
         self.details = details
+        self.spelled = spelled
 
     def encode(self) -> str:
         """What is known of it as JSON."""
         code = f',"code":{encode_text(self.code)}' if self.code is not None else ""
         message = f',"message":{encode_text(self.message)}' if self.message is not None else ""
         request_id = f',"request_id":{encode_text(self.request_id)}' if self.request_id is not None else ""
-        details = f',"details":{encode(self.details)}' if self.details is not None else ""
+        details = f',"details":{self.spelled or encode(self.details)}' if self.details is not None else ""
         return f'{{"status":{self.status}{code}{message}{request_id}{details}}}'
 
 
