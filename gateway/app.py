@@ -200,6 +200,8 @@ class Gateway(Starlette):
 async def _lifespan(app: Starlette) -> AsyncIterator[None]:
     assert isinstance(app, Gateway)  # noqa: S101  (create_app gives Starlette this function for a Gateway only)
     await app.runtime.allowance.store.start()
+    # Before anybody reads them: a gauge that nobody has set says 0, and of the store that would mean away.
+    app.metrics.refresh()
     measuring = [asyncio.create_task(_measure_lag(app.metrics))]
     if app.settings.server.workers > 1:
         measuring.append(asyncio.create_task(_look(app)))

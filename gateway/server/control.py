@@ -46,8 +46,9 @@ class Line:
         return cls(*await asyncio.open_connection(sock=end, limit=LINE_LIMIT_BYTES))
 
     def say(self, **message: object) -> None:
-        """Send one message."""
-        self._writer.write(json.dumps(message, default=str).encode() + b"\n")
+        """Send one message, unless the line is dead: uvloop raises RuntimeError then."""
+        if not self._writer.is_closing():
+            self._writer.write(json.dumps(message, default=str).encode() + b"\n")
 
     async def hear(self) -> Answer | None:
         """The next message; None when the other side is gone."""

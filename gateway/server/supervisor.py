@@ -87,6 +87,7 @@ class Worker:
         self.line = line
         self.began_at = self.heard_at = time.monotonic()
         self.ready = False
+        self.gone = False
         self._questions: dict[int, asyncio.Future[Answer]] = {}
         self._numbers = itertools.count()
 
@@ -103,11 +104,14 @@ class Worker:
             question = self._questions.pop(message.get("id", -1), None)
             if question is not None and not question.done():
                 question.set_result(message)
+        self.gone = True
         for question in self._questions.values():
             question.cancel()
 
     async def ask(self, order: str, *, within: float = ANSWER_SECONDS, **more: object) -> Answer | None:
-        """Its answer; None when it dies or takes longer than so many seconds."""
+        """Its answer; None when it is gone or takes longer than so many seconds."""
+        if self.gone:
+            return None
         number = next(self._numbers)
         question = self._questions[number] = asyncio.get_running_loop().create_future()
         self.line.say(id=number, do=order, **more)

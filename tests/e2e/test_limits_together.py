@@ -236,16 +236,16 @@ def test_workers_are_killed_under_load(vendor: RogueVendor, tmp_path: Path) -> N
                 with contextlib.suppress(Cut, OSError):
                     process.ask("/pixii/x", timeout=5)
 
-        with ThreadPoolExecutor(6) as pool:
+        with ThreadPoolExecutor(6) as pool, ExitStack() as ending:
+            ending.callback(over.set)
             for _ in range(6):
                 pool.submit(call)
             for _ in range(3):
-                assert until(lambda: len(pids(process)) == 2, STARTING)
+                assert until(lambda: len(pids(process)) == 2, STARTING), process.logs()
                 at = len(log.times)
-                assert until(lambda at=at: len(log.times) > at, STARTING)  # type: ignore[misc]  # bound in time
+                assert until(lambda at=at: len(log.times) > at, STARTING), process.logs()  # type: ignore[misc]  # bound in time
                 os.kill(pids(process)[0], signal.SIGKILL)
-            assert until(lambda: len(pids(process)) == 2, STARTING)
-            over.set()
+            assert until(lambda: len(pids(process)) == 2, STARTING), process.logs()
 
         assert worst([(round(at * 1e6), 1) for at in log.times], 1_000_000) <= COUNT
         assert until(lambda: (left(process) or [0, 0])[1] == 6), process.ask_admin("/-/status").body

@@ -3,9 +3,10 @@
 import asyncio
 import dataclasses
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
+import uvloop
 
 from gateway.server import Supervisor
 from gateway.server.control import Answer, Line, handed, obey, read, written
@@ -100,3 +101,22 @@ def test_a_normalizer_that_cannot_be_handed_over(ends: tuple[socket.socket, sock
 
     with pytest.raises(SettingsError, match="a normalizer cannot be handed to a worker"):
         Supervisor(settings, reread, ends[0], [])
+
+
+@pytest.mark.parametrize("factory", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_nothing_is_said_on_a_dead_line(
+    ends: tuple[socket.socket, socket.socket], factory: Callable[[], asyncio.AbstractEventLoop]
+) -> None:
+    """A worker was killed: who asks it in that moment gets no answer, and no exception."""
+
+    async def ask() -> None:
+        line = await Line.over(ends[0].dup())
+        ends[1].close()
+        ends[0].close()
+        assert await line.hear() is None
+        for _ in range(10):
+            line.say(do="status")
+            await asyncio.sleep(0)
+
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(ask())
