@@ -5,7 +5,7 @@ A reply's body can be read ahead within bounds, to decide what it is, and is the
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Generator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Protocol, Self
 
 from starlette.types import Message, Receive
@@ -72,16 +72,9 @@ class Upload:
         return chunk
 
     async def _message(self) -> Message:
-        steps = self._receive().__await__()
-        try:
-            awaited = next(steps)
-        except StopIteration as here:
-            # Most bodies come with their head: there was nothing to wait for, and a timer costs more than all the rest.
-            message: Message = here.value
-            return message
         try:
             async with asyncio.timeout(self._idle):
-                return await _Rest(awaited, steps)
+                return await self._receive()
         except TimeoutError as error:
             raise refuse(
                 HouseCode.REQUEST_TIMEOUT, f"The request's body did not go on for {self._idle:g} s.", close=True
@@ -107,22 +100,6 @@ class _Sending:
         if not chunk:
             raise StopAsyncIteration
         return chunk
-
-
-class _Rest:
-    """What is still to be awaited of something whose first step was made by hand."""
-
-    def __init__(self, awaited: object, steps: Generator[object, None, Message]) -> None:
-        self._awaited = awaited
-        self._steps = steps
-
-    def __await__(self) -> Generator[object, None, Message]:
-        try:
-            yield self._awaited
-        except BaseException:
-            self._steps.close()
-            raise
-        return (yield from self._steps)
 
 
 class Memory(Protocol):
