@@ -260,9 +260,8 @@ class _Passage:
         finally:
             last = access.call
             admission.settle(sent=last is not None and last.sent_at is not None)
-            # It leads from a call to its notes, and they to the call: nothing waits for the collector of cycles.
-            call.ready = None
             if last is not None:
+                # It leads back to the notes, which hold the call: nothing waits for the collector of cycles.
                 last.ready = None
             lane.metrics.in_flight.dec()
 
