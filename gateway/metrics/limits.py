@@ -20,7 +20,7 @@ class LimitMetrics:
     """
     One vendor's limits: whom they refused.
 
-    Mutable state: the children that were asked for, by limit and caller; both are from the settings.
+    Mutable state: the children, by limit and caller; both are from the settings.
     """
 
     def __init__(self, metrics: Named, vendor: str) -> None:
@@ -31,14 +31,14 @@ class LimitMetrics:
     def prepare(self, refusing: Iterable[tuple[str, str]]) -> None:
         """Make the children of each limit and caller, at 0."""
         for limit, caller in refusing:
-            self._refused.labels(self._vendor, limit, caller)
+            self._child(limit, caller)
 
     def refused(self, limit: str, caller: str) -> None:
         """Count a request that this limit refused."""
-        child = self._children.get((limit, caller))
-        if child is None:
-            child = self._children[limit, caller] = self._refused.labels(self._vendor, limit, caller)
-        child.inc()
+        (self._children.get((limit, caller)) or self._child(limit, caller)).inc()
+
+    def _child(self, limit: str, caller: str) -> Counter:
+        return self._children.setdefault((limit, caller), self._refused.labels(self._vendor, limit, caller))
 
 
 class LimitGauges:
