@@ -57,6 +57,7 @@ COMPILED = (
     "gateway/resilience.py",
     "gateway/sending.py",
     "gateway/server/cycle.py",
+    "gateway/server/guard.py",
     "gateway/server/protocol.py",
     "gateway/streams.py",
     "gateway/target.py",

@@ -28,7 +28,7 @@ from uvicorn.server import ServerState
 from gateway import settings
 from gateway.app import Gateway, create_app
 from gateway.metrics import tally
-from gateway.server.cycle import Guard
+from gateway.server.guard import Guard
 from gateway.server.protocol import guarded
 from gateway.upstream import Call, Header
 

@@ -9,14 +9,13 @@ import asyncio
 import socket
 import struct
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
 
 from starlette.types import ASGIApp, Message, Scope
 from uvicorn.protocols.http.flow_control import FlowControl
 
-from normalizers import HouseCode
+from .guard import Guard
 
 Header = tuple[bytes, bytes]
 
@@ -27,24 +26,6 @@ PHRASES: Final = {int(status): status.phrase.encode() for status in HTTPStatus}
 STATUS_LINES: Final = {status: b"HTTP/1.1 %d %b\r\n" % (status, PHRASES.get(status, b"")) for status in range(200, 600)}
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 WITHOUT_CONTENT: Final = frozenset({204, 304})
-
-
-@dataclass(slots=True)
-class Guard:
-    """
-    What the protocol keeps, and whom it asks for an answer. Times in seconds.
-
-    Mutable state: the numbers, which a reload of the settings changes.
-    """
-
-    head_seconds: float
-    write_seconds: float
-    max_connections: int
-    # Gives the whole answer to a request that never became one: the house code, a sentence for the caller.
-    refuse: Callable[[HouseCode, str], bytes]
-    is_draining: Callable[[], bool]
-    # How long a connection may wait for its next request.
-    keep_alive_seconds: float = 75.0
 
 
 class Memory:
@@ -62,7 +43,7 @@ class Cycle:
 
     It knows nothing of the scope, which knows it: nothing of a request waits for the collector of cycles.
 
-    Mutable state: what came of the request's body and was not taken; `broken`, set when it cannot be read on; `left`,
+    Mutable state: what came of the request's body and was not taken; `broken`, set when it cannot be read on; `_left`,
     how many bytes of the answer are still to come (None: unknown); `on_gone`, whom to tell that the caller hung up
     before its body is read; whether the caller is `disconnected`, and how far the answer is.
 

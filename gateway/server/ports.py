@@ -13,7 +13,7 @@ from starlette.types import ASGIApp
 
 from normalizers import HouseCode
 
-from .cycle import Guard
+from .guard import Guard
 from .protocol import guarded
 
 # Connections that the kernel keeps for us until we accept them.

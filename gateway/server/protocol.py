@@ -24,7 +24,8 @@ from uvicorn.server import ServerState
 
 from normalizers import HouseCode
 
-from .cycle import Cycle, Guard, Header, Memory
+from .cycle import Cycle, Header, Memory
+from .guard import Guard
 
 # The head's bound is checked exactly by the app (W-063); this one keeps a head that never ends out of memory.
 HEAD_LIMIT_BYTES: Final = 48 * 1024
@@ -312,7 +313,19 @@ class Protocol:
             end=self.linger,
             on_response=self.on_response_complete,
         )
-        scope: Scope = {
+        scope = self._scope(method, version, raw_path, query)
+        scope["extensions"] = {"errgate": cycle}
+        before, self.cycle = self.cycle, cycle
+        if before is None or before.response_complete:
+            self._start(cycle, scope)
+        else:
+            # One request of a connection at a time; the next ones wait unread.
+            self.flow.pause_reading()
+            self._pipeline.append((cycle, scope))
+
+    def _scope(self, method: bytes, version: str, raw_path: bytes, query: bytes) -> Scope:
+        """What ASGI tells of a request."""
+        return {
             "type": "http",
             "asgi": ASGI,
             "http_version": version,
@@ -326,15 +339,7 @@ class Protocol:
             "query_string": query,
             "headers": self._headers,
             "state": self._app_state.copy(),
-            "extensions": {"errgate": cycle},
         }
-        before, self.cycle = self.cycle, cycle
-        if before is None or before.response_complete:
-            self._start(cycle, scope)
-        else:
-            # One request of a connection at a time; the next ones wait unread.
-            self.flow.pause_reading()
-            self._pipeline.append((cycle, scope))
 
     def _is_http(self, method: bytes, version: str) -> bool:
         """

@@ -12,7 +12,7 @@ from starlette.types import ASGIApp
 from gateway.app import Gateway
 
 from .control import Answer, Line, obey, read, tell_alive
-from .cycle import Guard
+from .guard import Guard
 from .notify import Systemd
 from .ports import allow_descriptors, listening, without_words
 from .serving import Stop, serve, serve_app

@@ -18,7 +18,7 @@ from gateway.app import Gateway
 from gateway.reload import watch
 from gateway.settings.server import Server as ServerSettings
 
-from .cycle import Guard
+from .guard import Guard
 from .ports import listening, without_words
 
 
