@@ -3,6 +3,8 @@ The words a settings file is written in: durations, sizes, shares, secrets, auth
 
 Each type reads what YAML gave, says in one sentence what is wrong with it, and writes itself back for `/-/config`.
 A sentence never repeats a value that came from the environment or a file.
+
+One file: each type is a dozen lines, and they are looked up together.
 """
 
 import json
