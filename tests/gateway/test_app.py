@@ -81,6 +81,14 @@ async def test_lifespan(monkeypatch: pytest.MonkeyPatch) -> None:
     assert float(count.split()[1]) > 0
 
 
+async def test_the_store_is_there_from_the_start() -> None:
+    """A gauge that nobody has set says 0: a worker that has just begun would say that its store is away."""
+    gateway = create_app(loads(OLD))
+
+    async with gateway.router.lifespan_context(gateway):
+        assert gateway.metrics.registry.get_sample_value("errgate_limit_store_up") == 1
+
+
 async def test_reload(lines: io.StringIO) -> None:
     """Good settings are in force for the next request."""
     gateway = reloading(NEW)
