@@ -76,7 +76,7 @@ class Metrics:
         ProcessCollector(registry=self.registry)
         self._metrics: dict[str, Counter | Gauge | Histogram] = {}
         self._observed: list[Callable[[], None]] = []
-        self.books = Books(at_once=FOLDER_VARIABLE in os.environ)
+        self.books = Books(each_turn=FOLDER_VARIABLE in os.environ)
         self.recent = Recent()
         for row in TABLE:
             if row.kind is Histogram:

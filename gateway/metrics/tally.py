@@ -3,8 +3,8 @@ What requests add to the metrics, added up in plain numbers and told to promethe
 
 A request changes a dozen values there, each with a check, a lock and, in a histogram, a loop over its buckets: together
 they cost as much as forwarding it. So requests that have all their labels in common share a `Tally`. The first one of a
-quiet moment is told at once; under load all of `PERIOD_SECONDS` are told together, and whoever looks at the metrics has
-everything told before.
+quiet moment is told at once; under load all of `PERIOD_SECONDS` are told together, or in one of several workers all of
+one turn of its loop; and whoever looks at the metrics has everything told before.
 """
 
 import asyncio
@@ -35,26 +35,28 @@ class Books:
     Mutable state: those with something to tell, when they told it last, and the timer that makes them.
 
     Args:
-        at_once: let nothing wait: a worker that is killed must not take the counts of answered requests with it.
+        each_turn: let nothing wait longer than for the events that are there: a worker that is killed must not take the
+            counts of answered requests with it.
     """
 
-    def __init__(self, *, at_once: bool = False) -> None:
-        self._at_once = at_once
+    def __init__(self, *, each_turn: bool = False) -> None:
+        self._each_turn = each_turn
         self._open: list[Account] = []
         self._told_at = 0.0
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
 
     def note(self, account: Account) -> None:
         """The account has something to tell: now if it is quiet, else soon."""
-        if self._at_once:
-            account.tell()
-        elif not account.is_open:
+        if not account.is_open:
             account.is_open = True
             self._open.append(account)
             if self._timer is None:
                 self._tell_or_wait()
 
     def _tell_or_wait(self) -> None:
+        if self._each_turn:
+            self._timer = asyncio.get_running_loop().call_soon(self.tell)
+            return
         left = self._told_at + PERIOD_SECONDS - time.perf_counter()
         if left <= 0:
             self.tell()
