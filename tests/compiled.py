@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 INTERPRETED = {
     "tests/gateway/limits/test_queue.py::test_a_store_that_fails_leaves_no_line_blocked": "derives from Memory",
     "tests/gateway/limits/test_shared.py::test_a_rule_that_fails_changes_nothing": "replaces a method of a rule",
+    "tests/gateway/limits/test_shared.py::test_whoever_dies_at_any_line_leaves_no_half_change": "dies at each line",
     "tests/gateway/test_admission.py::test_shares_are_told": "derives from Memory",
     "tests/gateway/test_lanes.py::test_aclose": "counts by replacing a method of the engine",
     "tests/gateway/test_lanes.py::test_retired_at_once": "counts by replacing a method of the engine",

@@ -15,6 +15,7 @@ One file, since its layout is one: whatever reads a cell has to agree with whate
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from hashlib import blake2b
+from typing import Final
 
 from normalizers import HouseCode
 
@@ -32,30 +33,38 @@ from .table import BODY, HIGH, LOW, NOTES, NUMBER, USED, Hash, Table, hash_of
 from .window import Rolling
 
 # Limits that all share: those of every vendor and of every caller. The longest state has 2,519 cells.
-SHARED_LIMIT, SHARED_CELLS = 8192, 2520
+SHARED_LIMIT: Final = 8192
+SHARED_CELLS: Final = 2520
 # Limits `by: caller`, and the callers of each. The longest state has 269 cells.
-TABLES_LIMIT, KEYED_CELLS = 128, 272
+TABLES_LIMIT: Final = 128
+KEYED_CELLS: Final = 272
 # A hold is its state, whose request went first, and the key of its scope; one that is longer is told in part.
-HOLDS_LIMIT, HOLD_CELLS = 4096, 56
-OWNER, LENGTH, TEXT = hold.CELLS, hold.CELLS + 1, hold.CELLS + 2
-TEXT_BYTES = 8 * (HOLD_CELLS - TEXT)
+HOLDS_LIMIT: Final = 4096
+HOLD_CELLS: Final = 56
+OWNER: Final = hold.CELLS
+LENGTH: Final = hold.CELLS + 1
+TEXT: Final = hold.CELLS + 2
+TEXT_BYTES: Final = 8 * (HOLD_CELLS - TEXT)
 
-DIRECTORY, DIRECTORY_STRIDE = JOURNAL_END, 3
-SHARED = DIRECTORY + PAGE
-HOLDS = SHARED + Table.cells(SHARED_LIMIT, SHARED_CELLS)
-KEYED = HOLDS + Table.cells(HOLDS_LIMIT, HOLD_CELLS)
-KEYED_STRIDE = Table.cells(KEYS_LIMIT, KEYED_CELLS)
-SEGMENT_CELLS = KEYED + TABLES_LIMIT * KEYED_STRIDE
+DIRECTORY: Final = JOURNAL_END
+DIRECTORY_STRIDE: Final = 3
+SHARED: Final = DIRECTORY + PAGE
+HOLDS: Final = SHARED + Table.cells(SHARED_LIMIT, SHARED_CELLS)
+KEYED: Final = HOLDS + Table.cells(HOLDS_LIMIT, HOLD_CELLS)
+KEYED_STRIDE: Final = Table.cells(KEYS_LIMIT, KEYED_CELLS)
+SEGMENT_CELLS: Final = KEYED + TABLES_LIMIT * KEYED_STRIDE
 
-SIGNATURE, KIND, SIZE = NOTES, NOTES + 1, NOTES + 2
-KINDS: dict[type[AnyRule], int] = {Slots: 1, Calendar: 2, Rolling: 3}
-SLOTS = KINDS[Slots]
+SIGNATURE: Final = NOTES
+KIND: Final = NOTES + 1
+SIZE: Final = NOTES + 2
+KINDS: Final[dict[type[AnyRule], int]] = {Slots: 1, Calendar: 2, Rolling: 3}
+SLOTS: Final = KINDS[Slots]
 
 # When a counter with requests under way expires.
-NEVER = 1 << 62
+NEVER: Final = 1 << 62
 
 # Among how many entries the one is sought that makes room, where a table is full.
-SAMPLE = 32
+SAMPLE: Final = 32
 
 # Where counters lie that this worker has used: forgotten together, and found again.
 PLACES_LIMIT = 65_536
@@ -128,7 +137,7 @@ class Ledger:
 
     def decide(self, limits: tuple[Limit, ...], keys: tuple[str, ...], now: Moment, scope: Scope | None) -> Decision:
         """Decide, and charge all or nothing. Raises `Full`."""
-        cells, save = self._segment.cells, self._segment.save
+        segment, cells = self._segment, self._segment.cells
         places: list[_Place | None] = []
         states: list[memoryview | list[int]] = []
         for number, limit in enumerate(limits):
@@ -138,13 +147,13 @@ class Ledger:
             if place is None:
                 states.append([0] * limit.rule.cells)
             else:
-                save(place.at + BODY, place.body)
+                segment.save(place.at + BODY, place.body)
                 states.append(place.cells)
             places.append(place)
         holding, at = None, 0
         if scope is not None and cells[HOLDS + USED] and (at := self._holds.find(self._hash(scope.key))):
             holding = cells[at + BODY : at + BODY + TEXT]
-            save(at + BODY, holding)
+            segment.save(at + BODY, holding)
         decision = decide(limits, keys, states, now, scope, holding)
         if decision.marks:
             for number, limit in enumerate(limits):
@@ -177,8 +186,8 @@ class Ledger:
 
     def release(self, decision: Decision) -> None:
         """Give the slots back, of those that this worker has."""
-        for limit, key in zip(decision.limits, decision.keys, strict=True):
-            place = self._place(limit, key) if limit.in_flight else None
+        for number, limit in enumerate(decision.limits):
+            place = self._place(limit, decision.keys[number]) if limit.in_flight else None
             if place is not None:
                 body, own = place.body, self._own
                 self._segment.save(place.at + BODY, body)

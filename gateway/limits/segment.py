@@ -15,27 +15,35 @@ import mmap
 import os
 import struct
 from pathlib import Path
+from typing import Final
 
-CELL_BYTES = 8
-PAGE = mmap.PAGESIZE // CELL_BYTES
+CELL_BYTES: Final = 8
+PAGE: Final = mmap.PAGESIZE // CELL_BYTES
 
 # The header: the end of the journal (0: it is empty), the last serial number given, a secret of two cells, with which
 # keys are hashed (nobody outside can make keys that fall into one bucket), and which process had the lock last.
-END, SERIAL, SECRET, SECRET_END, HOLDER = 0, 1, 2, 4, 4
+END: Final = 0
+SERIAL: Final = 1
+SECRET: Final = 2
+SECRET_END: Final = 4
+HOLDER: Final = 4
+
+# The lock is taken or it is not: nobody waits for it in the kernel.
+_TAKE: Final = fcntl.LOCK_EX | fcntl.LOCK_NB
 
 # How `/proc` calls a process that a signal or a debugger has stopped.
-STOPPED = {"T", "t"}
+STOPPED: Final = frozenset({"T", "t"})
 
 # Which workers live.
-ALIVE = 8
-WORKERS_LIMIT = 256
+ALIVE: Final = 8
+WORKERS_LIMIT: Final = 256
 
 # A decision saves the counters of all its limits: 2,600 cells at most for each, most have a hundred.
-JOURNAL = 1024
-JOURNAL_END = JOURNAL + (1 << 20)
+JOURNAL: Final = 1024
+JOURNAL_END: Final = JOURNAL + (1 << 20)
 
 # From kernel 6.3 on a memory file should say that nobody will run it; some systems refuse one that does not.
-_NO_EXECUTION = 0x0008
+_NO_EXECUTION: Final = 0x0008
 
 
 def create_file(cells: int) -> int:
@@ -72,7 +80,7 @@ class Segment:
         """Take the lock, unless somebody has it; then what a dead worker left half done is undone."""
         for _ in range(attempts):
             try:
-                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(self._file, _TAKE)
             except BlockingIOError:
                 continue
             self.cells[HOLDER] = self._process

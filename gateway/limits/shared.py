@@ -19,6 +19,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Mapping
+from typing import Final
 
 from gateway import log
 from normalizers import HouseCode
@@ -35,13 +36,13 @@ from .store import Holding
 
 # How long a decision waits for the lock while its holder is stopped, and how long in any case. How often it asks before
 # it lets others have the event loop: a decision takes about as long as asking ten times.
-PATIENCE_SECONDS = 0.05
-LONGEST_SECONDS = 1.0
-PAUSE_SECONDS = 0.0005
-ATTEMPTS = 20
+PATIENCE_SECONDS: Final = 0.05
+LONGEST_SECONDS: Final = 1.0
+PAUSE_SECONDS: Final = 0.0005
+ATTEMPTS: Final = 20
 
 # What waits to be noted: what comes back of requests under way, and what they learn; more is none.
-LATE_LIMIT = 65_536
+LATE_LIMIT: Final = 65_536
 
 
 class Shelf:

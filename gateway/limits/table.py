@@ -12,14 +12,27 @@ next in the chain; three cells for whoever owns the table; one to spare) and a b
 from collections.abc import Iterator
 from hashlib import blake2b
 from struct import Struct
+from typing import Final
 
 from .segment import PAGE, Segment
 
-USED, FRESH, FREE, HAND, BUCKETS = 0, 1, 2, 3, 8
-NUMBER, LOW, HIGH, NEXT, NOTES, BODY = 0, 1, 2, 3, 4, 8
+# The table's own cells.
+USED: Final = 0
+FRESH: Final = 1
+FREE: Final = 2
+HAND: Final = 3
+BUCKETS: Final = 8
+
+# An entry's.
+NUMBER: Final = 0
+LOW: Final = 1
+HIGH: Final = 2
+NEXT: Final = 3
+NOTES: Final = 4
+BODY: Final = 8
 
 Hash = tuple[int, int]
-_HALVES = Struct("=2q")
+_HALVES: Final = Struct("=2q")
 
 
 def hash_of(key: str, secret: bytes) -> Hash:
