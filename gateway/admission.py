@@ -57,20 +57,34 @@ def now() -> Moment:
     return Moment(time.monotonic_ns() // 1000, time.time_ns() // 1000)
 
 
+class _Refusal:
+    """What a limit says to a request that it refuses."""
+
+    __slots__ = ("code", "detail", "limit")
+
+    def __init__(self, limit: Limit) -> None:
+        whose = "This caller" if limit.scope == "caller" else "All callers together"
+        what = "requests" if limit.cost == 1 else f"units, {limit.cost} for each request of this kind,"
+        self.code = limit.code
+        self.detail = f'{whose} may send {limit.rule.count:,} {what} {WINDOWS[limit.seconds]} (limit "{limit.name}").'
+        self.limit = Named(limit.name, limit.scope)
+
+
 @dataclass(frozen=True, slots=True)
 class Gate:
     """
     What holds for the requests of one caller with one route and method.
 
-    `keys` are the counters of the limits, None where each client has its own. `lends`: some of them give slots, which
-    come back. `scope` is what a 429 holds, None where
-    nothing is, and without the credential where each is held by itself.
+    `keys` are the counters of the limits, None where each client has its own; `refusals` is what each says to a request
+    that it refuses. `lends`: some of them give slots, which come back. `scope` is what a 429 holds, None where nothing
+    is, and without the credential where each is held by itself.
     """
 
     limits: tuple[Limit, ...]
     keys: tuple[str, ...] | None
     policy: bytes
     names: tuple[str, ...]
+    refusals: tuple[_Refusal, ...]
     lends: bool
     scope: Scope | None
 
@@ -138,6 +152,7 @@ class Gates:
             keys=None if keyed else tuple(limit.id for limit in limits),
             policy=policies(limits).encode("ascii"),
             names=names_of(limits),
+            refusals=tuple(_Refusal(limit) for limit in limits),
             lends=any(limit.in_flight for limit in limits),
             scope=scope,
         )
@@ -283,18 +298,19 @@ class Admission:
         after = decision.after(now().steady)
         if decision.held is not None:
             return self._held(decision.held, after)
-        limit = decision.refused
-        assert limit is not None  # noqa: S101  (it is not admitted, and not held)
-        self._access.limit = limit.name
-        self._access.metrics.limits.refused(limit.name, self._access.caller)
-        whose = "This caller" if limit.scope == "caller" else "All callers together"
-        what = "requests" if limit.cost == 1 else f"units, {limit.cost} for each request of this kind,"
+        number = decision.refusing[0]
+        # As in `fields`.
+        own = decision.limits is self._gate.limits
+        refusal = self._gate.refusals[number] if own else _Refusal(decision.limits[number])
+        name = refusal.limit.name
+        self._access.limit = name
+        self._access.metrics.limits.refused(name, self._access.caller)
         return refuse(
-            limit.code,
-            f'{whose} may send {limit.rule.count:,} {what} {WINDOWS[limit.seconds]} (limit "{limit.name}").',
+            refusal.code,
+            refusal.detail,
             vendor=self._gates.name,
             retry_after=after,
-            limit=Named(limit.name, limit.scope),
+            limit=refusal.limit,
             headers=self.fields(),
             proxy_error="http_request_denied",
         )

@@ -5,9 +5,13 @@ from typing import Protocol
 
 from prometheus_client import Counter, Gauge
 
+from .tally import Books, Level
+
 
 class Named(Protocol):
-    """Where metrics are found by name."""
+    """Where metrics are found by name, and what tells them together."""
+
+    books: Books
 
     def counter(self, name: str) -> Counter:
         """The counter of that name."""
@@ -20,25 +24,27 @@ class LimitMetrics:
     """
     One vendor's limits: whom they refused.
 
-    Mutable state: the children, by limit and caller; both are from the settings.
+    Mutable state: the counts, by limit and caller; both are from the settings.
     """
 
     def __init__(self, metrics: Named, vendor: str) -> None:
         self._vendor = vendor
         self._refused = metrics.counter("errgate_limit_refused_total")
-        self._children: dict[tuple[str, str], Counter] = {}
+        self._books = metrics.books
+        self._counts: dict[tuple[str, str], Level] = {}
 
     def prepare(self, refusing: Iterable[tuple[str, str]]) -> None:
-        """Make the children of each limit and caller, at 0."""
+        """Make the counts of each limit and caller, at 0."""
         for limit, caller in refusing:
-            self._child(limit, caller)
+            self._count(limit, caller)
 
     def refused(self, limit: str, caller: str) -> None:
         """Count a request that this limit refused."""
-        (self._children.get((limit, caller)) or self._child(limit, caller)).inc()
+        (self._counts.get((limit, caller)) or self._count(limit, caller)).inc()
 
-    def _child(self, limit: str, caller: str) -> Counter:
-        return self._children.setdefault((limit, caller), self._refused.labels(self._vendor, limit, caller))
+    def _count(self, limit: str, caller: str) -> Level:
+        child = self._refused.labels(self._vendor, limit, caller)
+        return self._counts.setdefault((limit, caller), Level(self._books, child))
 
 
 class LimitGauges:
