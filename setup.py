@@ -26,6 +26,7 @@ COMPILED = (
     "gateway/bad_input.py",
     "gateway/callers.py",
     "gateway/codings.py",
+    "gateway/gates.py",
     "gateway/headers/framing.py",
     "gateway/headers/location.py",
     "gateway/headers/names.py",

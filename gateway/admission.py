@@ -1,46 +1,20 @@
 """
-What stands between a request and its vendor beside the breaker: the hold and the limits (contract 4 and 11).
+One request's dealings with what stands between it and its vendor beside the breaker: hold and limits (contract 4, 11).
 
-    Gates (a vendor's) ──of──▶ Gate (of a caller, a route and a method) ──▶ Admission (one request's)
-
-A gate is made once, so that a request pays for a look-up and for what its limits cost. Where no limit covers it and
-nothing is held it pays for nothing else.
-
-One file: a gate and what it admits decide together, and give back what they took together.
+What holds for its kind stands in its gate (`gates`); here it passes, waits or is refused, and gives back what it took.
 """
 
 import time
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
 from typing import Final
 
 from normalizers import HouseCode, Problem
-from normalizers import Limit as Named
 
 from .access import Access
+from .gates import Gate, Gates, Refusal
 from .headers import Header
-from .limits import (
-    SECOND,
-    Bounds,
-    Decision,
-    Draining,
-    Held,
-    Limit,
-    Moment,
-    Queue,
-    Scope,
-    covering,
-    hold,
-    names_of,
-    policies,
-    scope_key,
-    service_limits,
-)
-from .metrics import OTHER_ROUTE
+from .limits import SECOND, Decision, Draining, Held, Moment, Scope, hold, names_of, policies, service_limits
 from .problems import Refused, refuse
-
-# How much longer than its deadline the first request after a hold may stay unanswered: its error's body is read, too.
-GRACE_SECONDS: Final = 10.0
 
 # The timers of event loops count in milliseconds.
 TICK: Final = SECOND // 1000
@@ -48,114 +22,10 @@ TICK: Final = SECOND // 1000
 # Where a caller's own credential for the vendor is.
 CREDENTIALS: Final = (b"authorization", b"x-api-key")
 
-# The nominal windows in words.
-WINDOWS: Final = {1: "a second", 60: "a minute", 3600: "an hour", 86_400: "a day", None: "at once"}
-
 
 def now() -> Moment:
     """What time it is, by both clocks."""
     return Moment(time.monotonic_ns() // 1000, time.time_ns() // 1000)
-
-
-class _Refusal:
-    """What a limit says to a request that it refuses."""
-
-    __slots__ = ("code", "detail", "limit")
-
-    def __init__(self, limit: Limit) -> None:
-        whose = "This caller" if limit.scope == "caller" else "All callers together"
-        what = "requests" if limit.cost == 1 else f"units, {limit.cost} for each request of this kind,"
-        self.code = limit.code
-        self.detail = f'{whose} may send {limit.rule.count:,} {what} {WINDOWS[limit.seconds]} (limit "{limit.name}").'
-        self.limit = Named(limit.name, limit.scope)
-
-
-@dataclass(frozen=True, slots=True)
-class Gate:
-    """
-    What holds for the requests of one caller with one route and method.
-
-    `keys` are the counters of the limits, None where each client has its own; `refusals` is what each says to a request
-    that it refuses. `lends`: some of them give slots, which come back. `scope` is what a 429 holds, None where nothing
-    is, and without the credential where each is held by itself.
-    """
-
-    limits: tuple[Limit, ...]
-    keys: tuple[str, ...] | None
-    policy: bytes
-    names: tuple[str, ...]
-    refusals: tuple[_Refusal, ...]
-    lends: bool
-    scope: Scope | None
-
-
-class Gates:
-    """
-    The gates of one vendor.
-
-    Mutable state: those that were asked for; as many as callers with limits of their own, routes and methods make.
-
-    Args:
-        vendor: the vendor's name, and its title for a person.
-        limits: the vendor's.
-        callers: each caller's own limits.
-        queue: where it is decided, in this process.
-        bounds: of a hold; None: a 429 holds nothing.
-        by_credential: whether each credential is held by itself.
-        totals: the deadline of each route, in seconds.
-        told: whether answers tell the limits that applied.
-    """
-
-    def __init__(
-        self,
-        vendor: tuple[str, str],
-        limits: tuple[Limit, ...],
-        callers: Mapping[str, tuple[Limit, ...]],
-        queue: Queue,
-        *,
-        bounds: Bounds | None,
-        by_credential: bool,
-        totals: Mapping[str, float],
-        told: bool,
-    ) -> None:
-        self.name, self.title = vendor
-        self.limits = limits
-        self.queue = queue
-        self.bounds = bounds
-        self.by_credential = by_credential
-        self.told = told
-        self._callers = callers
-        self._totals = totals
-        self._gates: dict[tuple[str | None, str, str], Gate] = {}
-
-    def of(self, caller: str, route: str, method: str) -> Gate:
-        """The gate of such requests; all three are from closed sets."""
-        key = (caller if caller in self._callers else None, route, method)
-        gate = self._gates.get(key)
-        if gate is None:
-            gate = self._gates[key] = self._gate(*key)
-        return gate
-
-    def _gate(self, caller: str | None, route: str, method: str) -> Gate:
-        matched = None if route == OTHER_ROUTE else route
-        shared = covering(self.limits, matched, method)
-        own = covering(self._callers[caller], matched, method) if caller is not None else ()
-        limits = (*own, *shared)
-        scope = None
-        if self.bounds is not None:
-            # GET includes HEAD, here as in routes.
-            held = scope_key(self.name, shared, matched, "GET" if method == "HEAD" else method)
-            scope = Scope(held, round((self._totals[route] + GRACE_SECONDS) * SECOND))
-        keyed = any(limit.keyed for limit in limits)
-        return Gate(
-            limits=limits,
-            keys=None if keyed else tuple(limit.id for limit in limits),
-            policy=policies(limits).encode("ascii"),
-            names=names_of(limits),
-            refusals=tuple(_Refusal(limit) for limit in limits),
-            lends=any(limit.in_flight for limit in limits),
-            scope=scope,
-        )
 
 
 class Admission:
@@ -301,7 +171,7 @@ class Admission:
         number = decision.refusing[0]
         # As in `fields`.
         own = decision.limits is self._gate.limits
-        refusal = self._gate.refusals[number] if own else _Refusal(decision.limits[number])
+        refusal = self._gate.refusals[number] if own else Refusal(decision.limits[number])
         name = refusal.limit.name
         self._access.limit = name
         self._access.metrics.limits.refused(name, self._access.caller)

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
-from .admission import Gates, now
+from .admission import now
+from .gates import Gates
 from .limits import SECOND, Bounds, Holding, Limit, Memory, Queue, Standing, Store, of_caller, of_vendor
 from .metrics.limits import LimitGauges
 from .settings import LimitStore, Settings, Timeouts

@@ -18,9 +18,9 @@ from urllib.parse import urlsplit
 from normalizers import HouseCode, Route, Routes, Scrubber, Vendor
 
 from .addresses import Proxies
-from .admission import Gates
 from .allowance import Allowance
 from .callers import Callers
+from .gates import Gates
 from .headers import Header, ToCaller, ToVendor
 from .headers.location import Base
 from .jobs import RecentJobs
