@@ -78,6 +78,9 @@ class SecureConnection(Connection):
         try:
             self._session = self._tls.begin(self._came, self._going, self._loop.time())
             self._shake()
+            # The vendor may be gone since before our hello, and then nobody tells.
+            if self._ended:
+                raise ConnectionResetError
             await self._shaking
         except ssl.SSLCertVerificationError as error:
             raise NoReply(Reason.TLS_CERTIFICATE_ERROR) from error

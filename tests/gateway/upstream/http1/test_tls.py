@@ -1,6 +1,9 @@
 """TLS between two buffers: sessions that are resumed, and records of which only a part has come."""
 
+import asyncio
+import socket
 import ssl
+import struct
 from collections.abc import Callable
 from typing import cast
 
@@ -181,3 +184,23 @@ async def test_session_that_takes_no_more(
     connection.write(b"more")
     assert upstream.connections() == (0, 0, 4)
     assert len(vendor.requests) == 1
+
+
+@pytest.mark.parametrize("linger", [struct.pack("ii", 1, 0), struct.pack("ii", 0, 0)], ids=["reset", "end"])
+async def test_vendor_that_leaves_before_our_hello(engine: Making, trusting: ssl.SSLContext, linger: bytes) -> None:
+    """A vendor that ends a connection as soon as it is there has failed the handshake: nobody waits for its answer."""
+    loop = asyncio.get_running_loop()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        tls = Tls(trusting, "localhost")
+        _, connection = await loop.create_connection(
+            lambda: SecureConnection(lambda _: None, tls), *server.getsockname()
+        )
+        vendor, _ = server.accept()
+        vendor.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        vendor.close()
+        await asyncio.sleep(0.05)
+
+    with pytest.raises(NoReply) as nothing:
+        await asyncio.wait_for(connection.shake_hands(), 5)
+
+    assert nothing.value.reason is Reason.TLS_PROTOCOL_ERROR
