@@ -27,7 +27,7 @@ from .in_flight import TAKEN, Slots
 from .limit import AnyRule, Limit
 from .memory import KEYS_LIMIT
 from .rule import Moment, Standing
-from .segment import ALIVE, JOURNAL_END, PAGE, WORKERS_LIMIT, Segment
+from .segment import ALIVE, CLOCK, JOURNAL_END, PAGE, WORKERS_LIMIT, Segment
 from .store import Holding
 from .table import BODY, HIGH, LOW, NOTES, NUMBER, USED, Hash, Table, hash_of
 from .window import Rolling
@@ -136,8 +136,12 @@ class Ledger:
         return sum(self._segment.cells[ALIVE : ALIVE + WORKERS_LIMIT].tolist())
 
     def decide(self, limits: tuple[Limit, ...], keys: tuple[str, ...], now: Moment, scope: Scope | None) -> Decision:
-        """Decide, and charge all or nothing. Raises `Full`."""
+        """Decide, and charge all or nothing, no earlier than the decision before. Raises `Full`."""
         segment, cells = self._segment, self._segment.cells
+        # Who looks at the clock first may have the lock last, and find forgotten what it still had to count.
+        if now.steady < cells[CLOCK]:
+            now = Moment(cells[CLOCK], now.wall)
+        cells[CLOCK] = now.steady
         places: list[_Place | None] = []
         states: list[memoryview | list[int]] = []
         for number, limit in enumerate(limits):

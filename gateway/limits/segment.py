@@ -21,12 +21,14 @@ CELL_BYTES: Final = 8
 PAGE: Final = mmap.PAGESIZE // CELL_BYTES
 
 # The header: the end of the journal (0: it is empty), the last serial number given, a secret of two cells, with which
-# keys are hashed (nobody outside can make keys that fall into one bucket), and which process had the lock last.
+# keys are hashed (nobody outside can make keys that fall into one bucket), which process had the lock last, and when
+# the last decision was, by the steady clock that all processes of a machine share.
 END: Final = 0
 SERIAL: Final = 1
 SECRET: Final = 2
 SECRET_END: Final = 4
 HOLDER: Final = 4
+CLOCK: Final = 5
 
 # The lock is taken or it is not: nobody waits for it in the kernel.
 _TAKE: Final = fcntl.LOCK_EX | fcntl.LOCK_NB

@@ -27,6 +27,19 @@ AHEAD = 86_400_000_000
 SCRIPT_BY_TEST_CLOCK = link.SCRIPT.replace("redis.call('TIME')", "{ 0, redis.call('GET', '{errgate}:clock') }")
 
 
+class Steady:
+    """The clocks of one machine: whatever is done to the other one, the steady one is never put back."""
+
+    def __init__(self) -> None:
+        self._latest = 0
+
+    def __call__(self, seconds: float) -> Moment:
+        """As `at`, and never before."""
+        now = at(seconds)
+        self._latest = max(self._latest, now.steady)
+        return Moment(self._latest, now.wall)
+
+
 @dataclass
 class Bench:
     """One store, and the time; `settle` waits until everything is noted, `tell` puts the store's own clock right."""
@@ -34,12 +47,14 @@ class Bench:
     store: Store
     settle: Callable[[], Awaitable[None]] = nothing
     tell: Callable[[Moment], Awaitable[None]] = no_clock
+    clocks: Callable[[float], Moment] = at
 
     async def at(self, seconds: float) -> Moment:
         """A moment so many seconds after the beginning, which it is now."""
+        now = self.clocks(seconds)
         await self.settle()
-        await self.tell(at(seconds))
-        return at(seconds)
+        await self.tell(now)
+        return now
 
     async def ask(
         self, *limits: Limit, now: float = 0, caller: str = "billing", scope: Scope | None = None
@@ -64,7 +79,7 @@ async def workers(**sizes: int) -> AsyncIterator[Bench]:
     shelf = shared.create()
     store = shared.Shared(shelf.fd, 0, **sizes)
     await store.start()
-    yield Bench(store)
+    yield Bench(store, clocks=Steady())
     await store.aclose()
     shelf.close()
 

@@ -142,6 +142,21 @@ async def test_limits_that_are_gone_make_room(worker: Start, shelf: shared.Shelf
     assert faults(store._ledger) == []
 
 
+async def test_decisions_are_in_order(worker: Start) -> None:
+    """Who looks at the clock first may have the lock last: its decision is no older than the one before it (W-091)."""
+    first, second = await worker(0), await worker(1)
+    once = vendor_limit(name="once", requests=1, per="minute")
+    rarely = vendor_limit(name="rarely", requests=1, per="hour", by="caller")
+    before = await ask(first, once, rarely)
+    # Refused, and sees that the window of `once` is over.
+    refused = await ask(first, once, rarely, now=60)
+
+    late = await ask(second, once, rarely, now=59.999_997, caller="shop")
+
+    assert (before.admitted, refused.admitted, late.admitted) == (True, False, True)
+    assert late.now.steady - before.now.steady == 60 * SECOND
+
+
 # Bounds.
 
 

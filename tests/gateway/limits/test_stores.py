@@ -390,7 +390,7 @@ KINDS = (
 @pytest.mark.parametrize("seed", range(3))
 async def test_all_stores_say_the_same(bench: Bench, seed: int, backwards: bool) -> None:
     """Whatever is asked, one after the other, a store says what that of one process says, clocks put back or not."""
-    told = Bench(Memory())
+    told = Bench(Memory(), clocks=bench.clocks)
     random = Random(seed)
     running: list[tuple[Decision, Decision]] = []
     # Counters of callers that have expired are forgotten; one store does so sooner than another.
