@@ -120,6 +120,7 @@ async def test_unread(stage: Stage, code: HouseCode, outcome: str) -> None:
     """What never became a request is answered in whole, closes its connection, and is counted once (W-021)."""
     raw = unread(stage.runtime, code, "The head never came.")
 
+    stage.metrics.refresh()
     head, _, body = raw.partition(b"\r\n\r\n")
     line, *fields = head.split(b"\r\n")
     assert line.startswith(b"HTTP/1.1 %d " % code.status)

@@ -101,7 +101,7 @@ def test_hostile_methods_share_one_child(metrics: Metrics) -> None:
     assert len(list(samples(metrics, "errgate_requests_total"))) == 1
 
 
-def test_an_unmapped_code_is_other(metrics: Metrics) -> None:
+async def test_an_unmapped_code_is_other(metrics: Metrics) -> None:
     """A vendor code that the table lacks counts as `other`, and in a counter of its own (W-128)."""
     counted = VendorMetrics(metrics, "acme")
 

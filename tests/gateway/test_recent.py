@@ -161,7 +161,7 @@ def finished(gateway: Gateway, *, problem: Problem | None = None, outcome: Outco
 
 
 @pytest.mark.parametrize("outcome", [None, Outcome.CALLER_GONE])
-def test_a_success_is_not_remembered(gateway: Gateway, outcome: Outcome | None) -> None:
+async def test_a_success_is_not_remembered(gateway: Gateway, outcome: Outcome | None) -> None:
     """A request that did not fail leaves nothing behind."""
     assert finished(gateway, outcome=outcome).last == 0
 

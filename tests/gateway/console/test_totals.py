@@ -27,6 +27,7 @@ def gateway() -> Gateway:
 
 def counted(gateway: Gateway) -> dict[str, Totals]:
     """What has been counted."""
+    gateway.metrics.refresh()
     return dict(totals(samples(gateway.metrics.registry, NAMES)))
 
 
@@ -67,7 +68,7 @@ def test_histograms(gateway: Gateway) -> None:
     assert sum(pixii.ours[""]) == 4
 
 
-def test_the_rest(gateway: Gateway) -> None:
+async def test_the_rest(gateway: Gateway) -> None:
     """Retries, requests in flight, unmapped codes and unreadable replies are told, too."""
     metrics = gateway.runtime.lanes["pixii"].metrics
     metrics.retry("answered")
