@@ -6,6 +6,7 @@ from typing import Any
 
 from .bench import HELLO, PEERS
 from .goals import GOALS, Goal
+from .measures import latency
 from .measures.bodies import BESIDE
 from .measures.throughput import FORWARDED, OURS
 from .results import Runs
@@ -79,6 +80,16 @@ def rates(runs: Runs) -> str:
     )
 
 
+def added(runs: Runs) -> str:
+    """What a request through each takes longer than one straight to the vendor."""
+    rows = (
+        (name, *(spread(runs.latencies(figure, name), " ms") for figure in ("p50", "p99")))
+        for name in (OURS, *latency.BESIDE)
+        if runs.latencies("p50", name)
+    )
+    return table(("through", "p50", "p99"), rows)
+
+
 def scaling(runs: Runs, part: str, name: str) -> str:
     """Requests a second as one thing grows."""
     sides: dict[str, None] = {}
@@ -144,6 +155,7 @@ def text(runs: Sequence[dict[str, Any]]) -> str:
         ("What was to be reached", goals(joined)),
         ("errgate by each peer", ratios(joined)),
         ("What one core carries", rates(joined)),
+        (f"Added latency at {latency.RATE} requests a second", added(joined)),
         ("Connections", scaling(joined, "connections", "connections")),
         ("Limits", scaling(joined, "limits", "limits")),
         ("Vendors", scaling(joined, "vendors", "settings")),

@@ -116,9 +116,9 @@ class Runs:
             if theirs[figure]
         ]
 
-    def latencies(self, figure: str) -> list[float]:
-        """What is added at a fixed rate, in milliseconds."""
-        return [value for row in self.rows("latency") for value in row[figure]]
+    def latencies(self, figure: str, subject: str) -> list[float]:
+        """What one adds at a fixed rate, in milliseconds."""
+        return [value for row in self.rows("latency") if row["subject"] == subject for value in row[figure]]
 
 
 def quotients(ours: Iterable[float], theirs: Iterable[float]) -> list[float]:

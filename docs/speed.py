@@ -28,6 +28,7 @@ PAGES: Mapping[Path, Mapping[str, Part]] = {
     CAPACITY: {
         "about": lambda runs: report.about(runs.runs),
         "rates": report.rates,
+        "added": report.added,
         "connections": _scaling("connections", "connections"),
         "limits": _scaling("limits", "limits"),
         "vendors": _scaling("vendors", "settings"),
