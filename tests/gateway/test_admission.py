@@ -157,12 +157,18 @@ class Lending(Memory):
 
 
 async def test_shares_are_told() -> None:
-    """While the store is away the fields tell what is in force: the share."""
-    asked = admission(lane("limits: [{requests: 10, per: minute}]", Lending()))
+    """While the store is away fields and refusals tell what is in force: the share."""
+    made = lane("limits: [{requests: 10, per: minute}]", Lending())
+    asked = admission(made)
 
     await asked.enter()
+    for _ in range(4):
+        await admission(made).enter()
+    with pytest.raises(Refused) as refused:
+        await admission(made).enter()
 
     assert dict(asked.fields()) == {b"ratelimit-policy": b'"minute";q=5;w=60', b"ratelimit": b'"minute";r=4;t=60'}
+    assert refused.value.problem.detail == 'All callers together may send 5 requests a minute (limit "minute").'
 
 
 async def test_a_stop_is_told() -> None:
