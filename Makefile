@@ -15,7 +15,7 @@ demo: .venv/runtime ## the sandbox vendors and the gateway over them, on loopbac
 test: .venv/dev ## the tests on two cores, with branch coverage; one of them: make test ARGS="-k name --no-cov"
 	$(BIN)/pytest -n 2 --cov $(ARGS)
 
-test-compiled: .venv/dev .compiled/wheel/ready ## what a request passes through, compiled: its tests, about three minutes and one for the compiler
+test-compiled: .venv/dev .compiled/wheel/ready ## what a request passes through, compiled: its tests, about three minutes and two for the compiler
 	@mkdir -p .compiled/checkout
 	@rm -rf .compiled/checkout/*
 	@cp -r pyproject.toml setup.py tests .compiled/checkout

@@ -22,7 +22,7 @@ BESIDE = ("nginx", "@fastify/http-proxy")
 
 
 def measure(bench: Bench) -> list[dict[str, object]]:
-    """What each adds to p50 and p99, and what both are straight to the vendor: in milliseconds, a number a round."""
+    """What each adds to p50 and p99, and these straight to the vendor: in milliseconds, a number a round."""
     ports = {name: process.port for name in (OURS, *BESIDE) if (process := bench.subject(name)) is not None}
     rows: dict[str, dict[str, list[float]]] = {
         name: {"p50": [], "p99": [], "straight_p50": [], "straight_p99": []} for name in ports

@@ -3,8 +3,8 @@ What requests add to the metrics, added up in plain numbers and told to promethe
 
 A request changes a dozen values there, each with a check, a lock and, in a histogram, a loop over its buckets: together
 they cost as much as forwarding it. So requests that have all their labels in common share a `Tally`, and all of
-`PERIOD_SECONDS` are told together, when their answers are out; in one of several workers all of one turn of its loop.
-Whoever looks at the metrics has everything told before.
+`PERIOD_SECONDS` are told together, when a request that came alone is on its way; in one of several workers all of one
+turn of its loop. Whoever looks at the metrics has everything told before.
 """
 
 import asyncio
@@ -14,8 +14,7 @@ from typing import Protocol
 
 from prometheus_client import Counter, Gauge, Histogram
 
-# Less than a person can tell; dozens of requests under load. A request that comes alone is over by then, and nothing is
-# told while it runs.
+# Less than a person can tell; dozens of requests under load. A request that comes alone is with its vendor by then.
 PERIOD_SECONDS = 0.002
 
 

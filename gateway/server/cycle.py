@@ -3,6 +3,8 @@ One request and its answer, between uvicorn's side of a connection and the app.
 
 uvicorn's own cycle sends HTTP/1.0 chunks (W-029), a 204 a body (W-049), waits for ever for a caller that stops reading
 (W-148), and lets an answer that was broken off look whole (W-153).
+
+One file: what was read of a request decides how its answer may end.
 """
 
 import asyncio

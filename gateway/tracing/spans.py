@@ -4,6 +4,8 @@ The spans of a request: one for the request itself (SERVER), one for each try to
 Names and attributes are the stable HTTP conventions of OpenTelemetry (W-139), without what contract 15 keeps out of
 every log: no path, no query, no field of a head. `error.type` is the house code; a try's is the vendor's status, or the
 name in RFC 9209 of why no reply came. Nothing of it reaches a vendor unless `forward.trace` says so.
+
+One file: both kinds of span share the trace that they are in, and the words for how it ended.
 """
 
 import asyncio

@@ -34,7 +34,7 @@ async def test_times_fall_into_the_same_buckets(times: tuple[float, ...]) -> Non
 
 
 async def test_requests_are_told_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is told while a request runs; soon after it is, with all others, and none twice."""
+    """Nothing is told at once; soon it is, with all others, and none twice."""
     monkeypatch.setattr(tally, "PERIOD_SECONDS", 0.05)
     registry, books = CollectorRegistry(), Books()
     counter = Counter("c", "c", registry=registry)
@@ -53,7 +53,7 @@ async def test_requests_are_told_together(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 async def test_a_worker_tells_each_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of several workers each tells its requests in the loop's next turn: one that is killed loses none (W-135)."""
+    """Of several workers each tells its requests in the loop's next turn: one that is killed loses few (W-135)."""
     monkeypatch.setattr(tally, "PERIOD_SECONDS", 3600.0)
     registry, books = CollectorRegistry(), Books(each_turn=True)
     counter = Counter("c", "c", registry=registry)
