@@ -142,7 +142,7 @@ def test_who_waits_is_in_flight(vendor: RogueVendor, tmp_path: Path) -> None:
 
         check_problem(process.ask("/pixii/x"), "overloaded")
 
-        assert len(vendor.requests) == 1
+        assert until(lambda: len(vendor.requests) == 1)
         let.set()
         assert [client.read().status for client in clients] == [200] * 3
 

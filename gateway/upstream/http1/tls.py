@@ -75,6 +75,7 @@ class SecureConnection(Connection):
     async def shake_hands(self) -> None:
         """Agree, and verify the vendor. Raises NoReply."""
         self._shaking = self._loop.create_future()
+        agreed = False
         try:
             self._session = self._tls.begin(self._came, self._going, self._loop.time())
             self._shake()
@@ -82,13 +83,14 @@ class SecureConnection(Connection):
             if self._ended:
                 raise ConnectionResetError
             await self._shaking
+            agreed = True
         except ssl.SSLCertVerificationError as error:
             raise NoReply(Reason.TLS_CERTIFICATE_ERROR) from error
         except (OSError, ValueError) as error:
             raise NoReply(Reason.TLS_PROTOCOL_ERROR) from error
         finally:
             self._shaking = None
-            if not self._shaken:
+            if not agreed:
                 self._tls.forget()
                 self.close()
 

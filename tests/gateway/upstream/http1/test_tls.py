@@ -13,7 +13,7 @@ from gateway.upstream import NoReply, Reason
 from gateway.upstream.http1 import Http1Upstream
 from gateway.upstream.http1.tls import SecureConnection, Tls
 from tests.gateway.upstream.conftest import Making, Serving
-from tests.gateway.upstream.scripted import OK, Connection, ask, replies, until
+from tests.gateway.upstream.scripted import OK, Connection, ask, replies, stall, until
 
 pytestmark = pytest.mark.parametrize("engine", ["http1"], indirect=True)
 
@@ -204,3 +204,33 @@ async def test_vendor_that_leaves_before_our_hello(engine: Making, trusting: ssl
         await asyncio.wait_for(connection.shake_hands(), 5)
 
     assert nothing.value.reason is Reason.TLS_PROTOCOL_ERROR
+
+
+async def test_cancelled_as_it_agrees(
+    engine: Making, serve: Serving, server_tls: ServerTls, trusting: ssl.SSLContext
+) -> None:
+    """A caller that hangs up in the moment in which the handshake is done leaves no connection behind (W-125)."""
+
+    class Watched(asyncio.Protocol):
+        """Hands all on, and has the handshake cancelled in the turn of the event loop in which something came."""
+
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            connection.connection_made(transport)
+
+        def data_received(self, data: bytes) -> None:
+            connection.data_received(data)
+            shaking.cancel()
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            connection.connection_lost(exc)
+
+    vendor = await serve(stall, server_tls())
+    connection = SecureConnection(lambda _: None, Tls(trusting, "127.0.0.1"))
+    await asyncio.get_running_loop().create_connection(Watched, "127.0.0.1", vendor.port)
+    shaking = asyncio.ensure_future(connection.shake_hands())
+
+    with pytest.raises(asyncio.CancelledError):
+        await shaking
+
+    assert connection.closed
+    assert await until(lambda: bool(vendor.connections) and vendor.open == 0)
