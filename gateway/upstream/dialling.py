@@ -88,6 +88,11 @@ async def race(addresses: Sequence[str], connect: Callable[[str], Awaitable[T]],
     Raises:
         NoReply: every address failed.
     """
+
+    def forgo(attempt: asyncio.Future[T]) -> None:
+        if not attempt.cancelled() and attempt.exception() is None:
+            abandon(attempt.result())
+
     left = list(addresses)
     trying: set[asyncio.Future[T]] = set()
     refused = False
@@ -110,9 +115,5 @@ async def race(addresses: Sequence[str], connect: Callable[[str], Awaitable[T]],
     finally:
         for attempt in trying:
             attempt.cancel()
-        if trying:
-            await asyncio.wait(trying)
-        for attempt in trying:
-            if not attempt.cancelled() and attempt.exception() is None:
-                abandon(attempt.result())
+            attempt.add_done_callback(forgo)
     raise NoReply(Reason.CONNECTION_REFUSED if refused else Reason.DESTINATION_IP_UNROUTABLE)

@@ -319,3 +319,24 @@ async def test_time_out_of_the_body_goes_through(connect: Making, serve: Serving
 
     with pytest.raises(TimeoutError, match="the source's"):
         await ask(connect(vendor.url), made)
+
+
+async def test_cancelled_twice_as_it_answers() -> None:
+    """A connection that is there as its caller leaves is closed, also where the whole time is over in that moment."""
+    closed: list[str] = []
+    answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    async def connect(_: str) -> str:
+        return await answer
+
+    racing = asyncio.ensure_future(dialling.race(["127.0.0.1"], connect, abandon=closed.append))
+    await asyncio.sleep(0.01)
+    answer.set_result("connection")
+    for _ in range(2):
+        await asyncio.sleep(0)
+        racing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await racing
+    await asyncio.sleep(0)
+
+    assert closed == ["connection"]
