@@ -189,6 +189,7 @@ class _Passage:
 
         # 5. Make the vendor's request.
         query: bytes = self.scope["query_string"]
+        has_query = query or (self.connection is not None and self.connection.has_query)
         hops = max_forwards(self.method, self.received) if self.method == "OPTIONS" else None
         if hops == 0:
             await self.answer.options(FORWARDED)
@@ -209,7 +210,7 @@ class _Passage:
         admission = Admission(lane.gates, gate, access, self.received, self._who(caller) if gate.keys is None else "")
         call = Call(
             method=self.method.encode("ascii"),
-            target=path + b"?" + query if query else path,
+            target=path + b"?" + query if has_query else path,
             fields=fields,
             body=self.upload,
             timeouts=lane.timeouts[route.name],

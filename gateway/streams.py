@@ -111,6 +111,7 @@ class Memory(Protocol):
 class Connection(Protocol):
     """What a server of ours knows of the caller; it stands in the scope's extensions as `errgate`."""
 
+    has_query: bool
     on_gone: Callable[[], None] | None
     memory: Memory
     task: "asyncio.Task[None] | None"

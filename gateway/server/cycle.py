@@ -58,6 +58,7 @@ class Cycle:
         takes_chunks: whether the caller speaks HTTP/1.1.
         keep_alive: whether the connection may carry another request.
         expects_continue: whether the caller waits to be asked for the body.
+        has_query: whether the target has a question mark: ASGI does not tell an empty query from none.
         end: ends the connection in order.
         on_response: told when the answer is out.
     """
@@ -73,6 +74,7 @@ class Cycle:
         takes_chunks: bool,
         keep_alive: bool,
         expects_continue: bool,
+        has_query: bool,
         end: Callable[[], None],
         on_response: Callable[[], None],
     ) -> None:
@@ -81,6 +83,7 @@ class Cycle:
         self.guard = guard
         self.memory = memory
         self.keep_alive = keep_alive
+        self.has_query = has_query
         self.body = bytearray()
         self.more_body = True
         self.broken = False

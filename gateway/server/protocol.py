@@ -300,7 +300,7 @@ class Protocol:
             raise Objection(HouseCode.INVALID_REQUEST, UNREADABLE)
         if len(self._pipeline) >= PIPELINE_LIMIT:
             raise Objection(HouseCode.INVALID_REQUEST, "Too many requests wait on this connection.")
-        raw_path, query = self._target(method)
+        raw_path, mark, query = self._target(method)
         cycle = Cycle(
             self.transport,
             self.flow,
@@ -310,6 +310,7 @@ class Protocol:
             takes_chunks=version == "1.1",
             keep_alive=version != "1.0" and parser.should_keep_alive(),
             expects_continue=self._expects_continue,
+            has_query=bool(mark),
             end=self.linger,
             on_response=self.on_response_complete,
         )
@@ -361,8 +362,8 @@ class Protocol:
         task.add_done_callback(self.tasks.discard)
         self.tasks.add(task)
 
-    def _target(self, method: bytes) -> tuple[bytes, bytes]:
-        """Path and query as they were sent: an authority or a fragment does not vanish on the way to the app."""
+    def _target(self, method: bytes) -> tuple[bytes, bytes, bytes]:
+        """Path, question mark and query as sent: an authority or a fragment does not vanish on the way to the app."""
         url = self._url
         if url.find(b"#") >= 0:
             raise Objection(HouseCode.INVALID_REQUEST, "The target holds a fragment.")
@@ -376,8 +377,7 @@ class Protocol:
                     url = b"/" + url
             elif not (url == b"*" and method == b"OPTIONS"):
                 raise Objection(HouseCode.INVALID_REQUEST, "The target must begin with a slash.")
-        path, _, query = url.partition(b"?")
-        return path, query
+        return url.partition(b"?")
 
     def on_body(self, body: bytes) -> None:
         """Hand the body on, and stop reading while nobody takes it."""

@@ -51,6 +51,8 @@ VERBATIM = (
     "/v1/a%2Fb//c%20?q=%2F+'[]|&x=",
     "/v1/%61pi/x;y=1,2/@:!$&()*~",
     "/v1/?",
+    "?",
+    "/v1/x??",
     "/",
     "",
     "//double",
@@ -66,8 +68,7 @@ def test_target_goes_on_byte_for_byte(gateway: ThreadGateway, vendor: RogueVendo
     """Path and query reach the vendor as they were sent (W-057, W-060, W-061)."""
     assert gateway.ask(f"/pixii{rest}").status == 200
 
-    expected = f"/base{rest}".encode()
-    assert vendor.requests[-1].target in ({expected} if not rest.endswith("?") else {expected, expected[:-1]})
+    assert vendor.requests[-1].target == f"/base{rest}".encode()
 
 
 HOSTILE = (
