@@ -4,7 +4,6 @@ One decision over everything that stands between a request and the vendor: the h
 All of them admit it and all are charged, or none is. Where several refuse, the one that is free last speaks for them.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -106,7 +105,7 @@ class Decision:
 def decide(
     limits: tuple[Limit, ...],
     keys: tuple[str, ...],
-    counters: Sequence[Cells],
+    counters: tuple[Cells, ...],
     now: Moment,
     scope: Scope | None = None,
     holding: Cells | None = None,
@@ -121,9 +120,12 @@ def decide(
     if holding is not None and (held := hold.held(holding, steady)) is not None:
         return Decision(limits, keys, now, free_at=held.until, scope=scope, held=held)
     times: list[int] = []
+    last = steady
     for number, limit in enumerate(limits):
-        times.append(limit.rule.free_at(counters[number], limit.cost, steady, wall))
-    if times and max(times) > steady:
+        free_at = limit.rule.free_at(counters[number], limit.cost, steady, wall)
+        times.append(free_at)
+        last = max(last, free_at)
+    if last > steady:
         refusing = sorted([(-free_at, number) for number, free_at in enumerate(times) if free_at > steady])
         left = [limit.rule.standing(counters[number], steady, wall) for number, limit in enumerate(limits)]
         numbers = tuple([number for _, number in refusing])

@@ -56,13 +56,14 @@ def service_limits(
     `passed` is how many microseconds ago the standings were true; `names` what `names_of` made of the limits, where it
     was asked before. Seconds are rounded up (W-088).
     """
+    names = names or names_of(limits)
     members = []
-    for name, (left, reset) in zip(names or names_of(limits), standings, strict=True):
-        member = f"{name};r={left if 0 <= left <= INTEGER_LIMIT else _integer(left)}"
-        if reset is not None:
+    for number, (left, reset) in enumerate(standings):
+        if reset is None:
+            members.append(f"{names[number]};r={_integer(left)}")
+        else:
             seconds = -(-(reset - passed) // SECOND)
-            member = f"{member};t={seconds if 0 <= seconds <= INTEGER_LIMIT else _integer(seconds)}"
-        members.append(member)
+            members.append(f"{names[number]};r={_integer(left)};t={_integer(seconds)}")
     return ", ".join(members)
 
 

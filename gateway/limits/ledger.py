@@ -158,7 +158,7 @@ class Ledger:
         if scope is not None and cells[HOLDS + USED] and (at := self._holds.find(self._hash(scope.key))):
             holding = cells[at + BODY : at + BODY + TEXT]
             segment.save(at + BODY, holding)
-        decision = decide(limits, keys, states, now, scope, holding)
+        decision = decide(limits, keys, tuple(states), now, scope, holding)
         if decision.marks:
             for number, limit in enumerate(limits):
                 place = places[number] or self._insert(limit, keys[number], states[number], now)

@@ -63,7 +63,7 @@ class Memory:
         self._holds: dict[str, list[int]] = {}
         # What `take` found for limits that all callers share, by the identity of the tuple, which is kept with it: the
         # same one comes with every request of its kind.
-        self._found: dict[int, tuple[tuple[Limit, ...], list[list[int]]]] = {}
+        self._found: dict[int, tuple[tuple[Limit, ...], tuple[list[int], ...]]] = {}
 
     @property
     def up(self) -> bool:
@@ -106,9 +106,9 @@ class Memory:
 
     def _states(
         self, limits: tuple[Limit, ...], keys: tuple[str, ...]
-    ) -> tuple[list[list[int]], list[tuple[int, _Counter, bool]]]:
+    ) -> tuple[tuple[list[int], ...], list[tuple[int, _Counter, bool]]]:
         """The cells of each limit; and the counters of this caller alone, and whether each is in its table already."""
-        states = []
+        cells = []
         own: list[tuple[int, _Counter, bool]] = []
         for number, limit in enumerate(limits):
             table = self._table(limit) if limit.keyed else self._shared
@@ -124,7 +124,8 @@ class Memory:
                 counter.follow(limit.rule)
             if limit.keyed:
                 own.append((number, counter, known))
-            states.append(counter.cells)
+            cells.append(counter.cells)
+        states = tuple(cells)
         if not own:
             if len(self._found) >= FOUND_LIMIT:
                 self._found.clear()

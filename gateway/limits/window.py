@@ -74,7 +74,7 @@ class Rolling:
         mark = steady
         used = cells[USED]
         if not used:
-            at = cells[OLDEST] = RING
+            at = cells[OLDEST] = cells[NEWEST] = RING
             cells[at + 1] = 0
         else:
             at = cells[NEWEST]
@@ -89,8 +89,8 @@ class Rolling:
                     at = self._sweep(cells)
                 else:
                     cells[at + 1] = 0
+                cells[NEWEST] = at
         used = cells[USED] = used + cost
-        cells[NEWEST] = at
         cells[at] = mark
         cells[at + 1] += cost
         return mark, (self.count - used, cells[cells[OLDEST]] + self.window - steady)

@@ -231,7 +231,7 @@ def test_ctrl_c_does_not_wait_for_lameduck(process: ProcessGateway) -> None:
 def test_log_is_one_json_line_a_request(process: ProcessGateway, vendor: RogueVendor) -> None:
     """Each request is one JSON line, with what contract 15 lists, and nothing of what was asked."""
     vendor.reply(reply(404, b'{"error":{"code":"NOT_FOUND","message":"No"}}', [("X-Request-Id", "their-id-123")]))
-    answer = process.ask("/pikzels/v2/pikzonality/canary-in-path?q=canary-in-query", headers=[("X-Request-Id", "mine-12345")])
+    answer = process.ask("/pikzels/v2/pikzonality/canary-a?q=canary-b", headers=[("X-Request-Id", "mine-12345")])
 
     assert until(lambda: "mine-12345" in process.logs())
     lines = [json.loads(line) for line in process.logs().splitlines()]

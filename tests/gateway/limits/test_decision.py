@@ -17,12 +17,12 @@ FAIR = vendor_limit(name="fair", requests=2, per="minute", by="caller")
 OWN = caller_limit(requests=2, per="minute", name="own")
 
 
-def states(*limits: Limit) -> list[list[int]]:
+def states(*limits: Limit) -> tuple[list[int], ...]:
     """A fresh counter for each."""
-    return [[0] * limit.rule.cells for limit in limits]
+    return tuple([0] * limit.rule.cells for limit in limits)
 
 
-def ask(limits: tuple[Limit, ...], counters: list[list[int]], seconds: float) -> Decision:
+def ask(limits: tuple[Limit, ...], counters: tuple[list[int], ...], seconds: float) -> Decision:
     """Decide, so many seconds after the beginning."""
     return decide(limits, keys(limits), counters, at(seconds))
 
@@ -32,8 +32,8 @@ def test_a_refused_request_consumes_nothing() -> None:
     limits = (MINUTE, TODAY, CALLS, DAY)
     counters = states(*limits)
     for number in range(5):
-        assert decide((DAY,), keys((DAY,)), [counters[3]], at(number)).admitted
-    before = [cells.copy() for cells in counters]
+        assert decide((DAY,), keys((DAY,)), (counters[3],), at(number)).admitted
+    before = tuple(cells.copy() for cells in counters)
 
     decision = ask(limits, counters, 10)
 
@@ -123,7 +123,7 @@ def life(cells: list[Cells]) -> list[object]:
     hold.learn(holding, HouseCode.VENDOR_RATE_LIMITED, SECOND)
     told: list[object] = []
     for seconds in range(0, 300, 7):
-        decision = decide(KINDS, keys(KINDS), counters, at(seconds), scope, holding)
+        decision = decide(KINDS, keys(KINDS), tuple(counters), at(seconds), scope, holding)
         told.append((decision.code, decision.free_at, decision.standings, decision.token))
         hold.answered(holding, decision.token, at(seconds).steady)
         if decision.admitted and seconds % 2:
@@ -145,7 +145,7 @@ def test_state_may_lie_in_a_shared_segment() -> None:
 
 def test_nothing_stands_in_the_way_of_what_no_limit_covers() -> None:
     """A request without limits is admitted and charges nothing."""
-    decision = decide((), (), [], at(0))
+    decision = decide((), (), (), at(0))
 
     assert decision.admitted
     assert decision.charges == []
@@ -175,8 +175,8 @@ def test_a_refused_request_does_not_go_first() -> None:
     scope = Scope("s", 10 * SECOND)
 
     refused = decide((OWN,), keys((OWN,)), counters, at(5), scope, holding)
-    first = decide((), (), [], at(5), scope, holding)
-    second = decide((), (), [], at(5), scope, holding)
+    first = decide((), (), (), at(5), scope, holding)
+    second = decide((), (), (), at(5), scope, holding)
 
     assert (refused.admitted, refused.token) == (False, 0)
     assert (first.admitted, first.token) == (True, 15 * SECOND)
