@@ -120,12 +120,12 @@ def decide(
     if holding is not None and (held := hold.held(holding, steady)) is not None:
         return Decision(limits, keys, now, free_at=held.until, scope=scope, held=held)
     times: list[int] = []
-    last = steady
+    refused = False
     for number, limit in enumerate(limits):
         free_at = limit.rule.free_at(counters[number], limit.cost, steady, wall)
         times.append(free_at)
-        last = max(last, free_at)
-    if last > steady:
+        refused = refused or free_at > steady
+    if refused:
         refusing = sorted([(-free_at, number) for number, free_at in enumerate(times) if free_at > steady])
         left = [limit.rule.standing(counters[number], steady, wall) for number, limit in enumerate(limits)]
         numbers = tuple([number for _, number in refusing])

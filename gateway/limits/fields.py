@@ -59,11 +59,13 @@ def service_limits(
     names = names or names_of(limits)
     members = []
     for number, (left, reset) in enumerate(standings):
+        rest = left if 0 <= left <= INTEGER_LIMIT else _integer(left)
         if reset is None:
-            members.append(f"{names[number]};r={_integer(left)}")
+            members.append(f"{names[number]};r={rest}")
         else:
             seconds = -(-(reset - passed) // SECOND)
-            members.append(f"{names[number]};r={_integer(left)};t={_integer(seconds)}")
+            after = seconds if 0 <= seconds <= INTEGER_LIMIT else _integer(seconds)
+            members.append(f"{names[number]};r={rest};t={after}")
     return ", ".join(members)
 
 
