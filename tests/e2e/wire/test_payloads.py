@@ -106,7 +106,7 @@ def sent_on(row: Row) -> list[tuple[str, str, bytes]]:
     framed = re.search(rb"(?im)^(content-length: *0*[1-9]|transfer-encoding:)", row.payload)
     bodies = BODIES.get(row.id, [b"hello" if framed else b""])
     return [
-        (method, BASE + re.sub("^https?://[^/]*", "", target).removesuffix("?"), body)
+        (method, BASE + re.sub("^https?://[^/]*", "", target), body)
         for (method, target, _), body in zip(lines, bodies, strict=False)
     ]
 
