@@ -2,6 +2,7 @@
 What every test shares: the budgets of the property tests, and who may run beside whom.
 
 `ERRGATE_LONG=1` is the long run, 20,000 examples a property; without it a few hundred, so that `make test` stays short.
+Give the long run `-o faulthandler_timeout=0`: its tests may take minutes.
 
 A test marked `alone` measures time, memory or processes: while it runs, no other worker of the same run does anything.
 """
