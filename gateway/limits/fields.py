@@ -59,13 +59,11 @@ def service_limits(
     names = names or names_of(limits)
     members = []
     for number, (left, reset) in enumerate(standings):
-        rest = left if 0 <= left <= INTEGER_LIMIT else _integer(left)
         if reset is None:
-            members.append(f"{names[number]};r={rest}")
+            members.append(f"{names[number]};r={_integer(left)}")
         else:
             seconds = -(-(reset - passed) // SECOND)
-            after = seconds if 0 <= seconds <= INTEGER_LIMIT else _integer(seconds)
-            members.append(f"{names[number]};r={rest};t={after}")
+            members.append(f"{names[number]};r={_integer(left)};t={_integer(seconds)}")
     return ", ".join(members)
 
 
@@ -83,4 +81,5 @@ def names_of(limits: Sequence[Limit]) -> tuple[str, ...]:
 
 
 def _integer(number: int) -> int:
-    return min(max(0, number), INTEGER_LIMIT)
+    # The look first: nearly every number is in its bounds, and the two builtins cost plain Python more than it does.
+    return number if 0 <= number <= INTEGER_LIMIT else min(max(0, number), INTEGER_LIMIT)
