@@ -17,6 +17,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.budget import LONG
+
 settings.register_profile(
     "default",
     max_examples=300,
@@ -28,7 +30,7 @@ settings.register_profile(
     print_blob=True,
 )
 settings.register_profile("long", settings.get_profile("default"), max_examples=20_000, derandomize=False)
-settings.load_profile("long" if os.environ.get("ERRGATE_LONG") == "1" else "default")
+settings.load_profile("long" if LONG else "default")
 
 
 def pytest_configure() -> None:

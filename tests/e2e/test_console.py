@@ -2,7 +2,6 @@
 
 import http.client
 import json
-import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.budget import LONG
 from tests.e2e.harness.client import PATIENCE
 from tests.e2e.harness.gateway import ProcessGateway, settings_text
 from tests.e2e.harness.vendor import RogueVendor, json_reply
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.alone
 
 MIB = 1 << 20
 # Issue 7: 36,000 polls grow resident memory by at most 2 MiB; a tenth of them in the short run.
-POLLS = 36_000 if os.environ.get("ERRGATE_LONG") == "1" else 3_600
+POLLS = 36_000 if LONG else 3_600
 GROWTH = 2 * MIB
 WORKERS = 2
 

@@ -1,7 +1,6 @@
 """Large bodies in both directions: every byte arrives, and the gateway's memory does not grow with them."""
 
 import hashlib
-import os
 import random
 import threading
 import time
@@ -10,6 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from tests.budget import LONG
 from tests.e2e.harness.client import request
 from tests.e2e.harness.gateway import ProcessGateway, settings_text
 from tests.e2e.harness.vendor import OK, RogueVendor, Wire
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.alone
 
 MIB = 1 << 20
 # 1 GiB in the long run; a quarter of it is still ten times what may stay in memory.
-SIZE = (1024 if os.environ.get("ERRGATE_LONG") == "1" else 256) * MIB
+SIZE = (1024 if LONG else 256) * MIB
 SLOW_SIZE = 64 * MIB
 # Issue 2: resident memory grows by at most 24 MiB.
 GROWTH = 24 * MIB

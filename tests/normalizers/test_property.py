@@ -6,7 +6,6 @@ The one promise that matters: whatever a vendor sends becomes a valid envelope, 
 """
 
 import json
-import os
 import time
 import tracemalloc
 from collections.abc import Iterator
@@ -31,8 +30,8 @@ from normalizers import (
     normalize,
     problem_schema,
 )
+from tests.budget import LONG
 
-LONG = os.environ.get("ERRGATE_LONG") == "1"
 MIB = 1024 * 1024
 # What the gateway reads of an error body on the wire.
 LARGEST = 256 * 1024

@@ -1,6 +1,5 @@
 """The calendar window against a count of what the clock showed at each admission."""
 
-import os
 from collections import Counter
 from datetime import UTC, datetime, timedelta, tzinfo
 from random import Random
@@ -11,9 +10,9 @@ import pytest
 from gateway.limits.calendar import Calendar
 from gateway.limits.clock import SECONDS, Unit
 from gateway.limits.rule import SECOND
+from tests.budget import LONG
 from tests.gateway.limits.true_log import worst
 
-LONG = os.environ.get("ERRGATE_LONG") == "1"
 ARRIVALS = 40_000 if LONG else 2_000
 
 ZONES = [

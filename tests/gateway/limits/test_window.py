@@ -4,7 +4,6 @@ The rolling window against the sliding log as it is defined.
 One file: the definition, and everything that is held against it.
 """
 
-import os
 from itertools import islice
 from random import Random
 
@@ -12,6 +11,7 @@ import pytest
 
 from gateway.limits.rule import SECOND
 from gateway.limits.window import RING, USED, Rolling
+from tests.budget import LONG
 from tests.gateway.limits.arrivals import Arrivals
 from tests.gateway.limits.true_log import TrueLog, worst
 
@@ -37,7 +37,6 @@ WINDOWS = [
     (10_000, "day", 1000),
     (100_000, "day", 100),
 ]
-LONG = os.environ.get("ERRGATE_LONG") == "1"
 # A million arrivals in the long run, a hundred thousand in every run.
 EACH = (1_000_000 if LONG else 100_000) // len(WINDOWS)
 
