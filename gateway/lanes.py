@@ -250,6 +250,7 @@ def _lane(
     tracing: Tracing | None,
     allowance: Allowance,
 ) -> Lane:
+    """A vendor's lane. One function: a list of its parts, each made once and from the same settings."""
     # Its name in paths, envelopes and labels is the one it has in the settings.
     vendor = replace(settings.vendor, name=name)
     chosen = settings.credential

@@ -89,6 +89,7 @@ class Protocol:
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
+        """All that is kept of a connection. One function: a list of it, the guards' parts side by side."""
         self.guard = guard
         self.app = cast("ASGIApp", config.loaded_app)
         self.loop = _loop or asyncio.get_running_loop()

@@ -71,27 +71,10 @@ async def serve(
     `ready` is called once requests are accepted. Without an admin port (in a worker) files are not watched either:
     both are the supervisor's.
     """
-    settings = app.runtime.settings.server
-    tls = None
-    if settings.tls.certificate and settings.tls.key:
-        tls = (str(settings.tls.certificate), str(settings.tls.key))
-    guard = Guard(
-        head_seconds=settings.timeouts.head,
-        write_seconds=settings.timeouts.write_idle,
-        keep_alive_seconds=settings.timeouts.keep_alive,
-        max_connections=_connections(settings),
-        refuse=lambda code, detail: unread(app.runtime, code, detail),
-        is_draining=lambda: app.draining,
-    )
+    files = app.runtime.settings.server.tls
+    tls = (str(files.certificate), str(files.key)) if files.certificate and files.key else None
+    guard = _guard(app)
     front = listening(app, guard, lifespan=True, grace=app.runtime.settings.grace_seconds, tls=tls)
-
-    def follow(server: ServerSettings) -> None:
-        guard.head_seconds = server.timeouts.head
-        guard.write_seconds = server.timeouts.write_idle
-        guard.max_connections = _connections(server)
-        guard.keep_alive_seconds = server.timeouts.keep_alive
-
-    app.follow(follow)
     servers = [(front, traffic)]
     watching = None
     if admin is not None:
@@ -120,6 +103,28 @@ async def serve(
             await asyncio.gather(task, return_exceptions=True)
     for task in serving:
         task.result()
+
+
+def _guard(app: Gateway) -> Guard:
+    """What both ports demand of a caller, by the settings in force."""
+    settings = app.runtime.settings.server
+    guard = Guard(
+        head_seconds=settings.timeouts.head,
+        write_seconds=settings.timeouts.write_idle,
+        keep_alive_seconds=settings.timeouts.keep_alive,
+        max_connections=_connections(settings),
+        refuse=lambda code, detail: unread(app.runtime, code, detail),
+        is_draining=lambda: app.draining,
+    )
+
+    def follow(server: ServerSettings) -> None:
+        guard.head_seconds = server.timeouts.head
+        guard.write_seconds = server.timeouts.write_idle
+        guard.max_connections = _connections(server)
+        guard.keep_alive_seconds = server.timeouts.keep_alive
+
+    app.follow(follow)
+    return guard
 
 
 def _connections(server: ServerSettings) -> int:
